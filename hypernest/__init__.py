@@ -1,0 +1,1 @@
+"""hypernest: a virtual machine monitor that people program in Python."""

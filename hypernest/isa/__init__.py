@@ -1,0 +1,1 @@
+"""The processor, described once: words, instruction rows, registers, traps and translation."""

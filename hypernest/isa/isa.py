@@ -1,0 +1,29 @@
+"""An instruction-set architecture: all that engines and analyses need to know of a processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hypernest.isa.csr import Csr
+from hypernest.isa.hart import Register, Routine
+from hypernest.isa.row import Row
+
+
+@dataclass(frozen=True)
+class Isa:
+    """The tables of an ISA and the routines that engines call between instructions."""
+
+    name: str
+    registers: tuple[Register, ...]
+    rows: Mapping[str, Row]
+    csrs: Mapping[int, Csr]
+    translate: Routine  # (virtual address, access) -> guest-physical address; raises Trap
+    load: Mapping[int, Routine]  # bits -> (virtual address) -> value; every alignment
+    store: Mapping[int, Routine]  # bits -> (virtual address, value)
+    fetch: Routine  # (virtual address) -> instruction, 32 bits (the upper half 0 for a 16-bit one)
+    take_trap: Routine  # (cause, value): enter the handler for a synchronous exception
+    take_interrupt: Routine  # () -> 1 bit: enter the handler of the most urgent enabled interrupt, if any
+    interrupt_pending: Routine  # () -> 1 bit: would wfi wake up?
+    data_context: Routine  # () -> 2 bits: loads and stores with equal contexts translate alike between flushes
+    fetch_context: Routine  # () -> 2 bits: the same for instruction fetch

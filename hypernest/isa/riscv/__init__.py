@@ -1,0 +1,1 @@
+"""RISC-V, one module per extension."""

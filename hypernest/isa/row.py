@@ -1,0 +1,194 @@
+"""Instruction rows: assembly syntax, encoding as the manual prints it, and what it means.
+
+A row is written in an extension's module:
+
+    I = Extension("I")
+
+    @I.row("addi rd, rs1, imm", "imm[11:0] rs1 000 rd 0010011")
+    def addi(h): h.rd = h.rs1 + h.imm
+
+The pattern is read from the most significant bit. A token is a string of 0 and 1, or a field: `rd`, `rs1`, `rs2`,
+`rs3` (5 bits), the same with a prime (3 bits: registers 8 to 15), `rm`, `aq`, `rl`, `csr`, `fm`, `pred`, `succ`, or
+an immediate with the bits it holds, `imm[12|10:5]` (signed) or `uimm[5:0]` (unsigned). A constraint follows the field:
+`rd!=0`, `rd!=0,2`; one on an immediate (`imm!=0`) stands on any of its pieces and covers the whole.
+
+Compressed instructions are rows that expand: the pattern is theirs, the meaning another row's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hypernest.isa.hart import Hart
+from hypernest.isa.word import signed
+
+Semantics = Callable[[Hart], None]
+F = TypeVar("F", bound=Semantics)
+
+FIELD_WIDTHS = {"rd": 5, "rs1": 5, "rs2": 5, "rs3": 5, "rm": 3, "aq": 1, "rl": 1, "csr": 12, "fm": 4, "pred": 4,
+                "succ": 4}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Piece:
+    """`width` bits of the instruction from bit `low` are bits `at` and up of a field."""
+
+    low: int
+    width: int
+    at: int
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of an encoding: where its bits are, how its value is made of them, what it may not be."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+    signed: bool
+    offset: int  # added to the encoded bits: 8 for the three-bit register fields
+    excluded: frozenset[int]
+
+    @property
+    def width(self) -> int:
+        """Bits from bit 0 of the value to the highest encoded one."""
+        return max(piece.at + piece.width for piece in self.pieces)
+
+    def extract(self, code: int) -> int:
+        """The value of this field in an instruction; negative for signed fields with the top bit set."""
+        value = sum((code >> p.low & (1 << p.width) - 1) << p.at for p in self.pieces)
+        return (signed(value, self.width) if self.signed else value) + self.offset
+
+    def insert(self, value: int) -> int:
+        """The instruction bits that say `value`; ValueError if it cannot be said."""
+        bits = value - self.offset
+        code = sum((bits >> p.at & (1 << p.width) - 1) << p.low for p in self.pieces)
+        if self.extract(code) != value or value in self.excluded:
+            raise ValueError(f"{self.name} cannot be {value}")
+        return code
+
+
+@dataclass(frozen=True)
+class Row:
+    """One instruction. `operands` gives each operand of `semantics` as a field's name or a constant."""
+
+    name: str
+    syntax: str
+    pattern: str
+    extension: str
+    semantics: Semantics
+    operands: Mapping[str, str | int]
+    meaning: str  # the name of the row whose semantics this is: its own, or what it expands to
+    system: bool = False  # may change privilege, interrupts, translation: engines look again after it
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    mask: int = 0
+    match: int = 0
+    length: int = 4
+
+    def matches(self, code: int) -> bool:
+        """Does this row describe the instruction `code` (its low `length` bytes)?"""
+        return code & self.mask == self.match and all(
+            f.extract(code) not in f.excluded for f in self.fields.values() if f.excluded
+        )
+
+    def encode(self, **values: int) -> int:
+        """The instruction with these field values; missing rounding modes are 7, other missing fields 0."""
+        code = self.match
+        for name, each in self.fields.items():
+            code |= each.insert(values.pop(name, 7 if name == "rm" else 0))
+        if values:
+            raise ValueError(f"{self.name} has no operand {', '.join(values)}")
+        return code
+
+    def operand_values(self, code: int) -> dict[str, int]:
+        """What each operand of the semantics is in `code`."""
+        return {
+            name: source if isinstance(source, int) else self.fields[source].extract(code)
+            for name, source in self.operands.items()
+        }
+
+
+def parse_pattern(pattern: str) -> tuple[dict[str, Field], int, int, int]:
+    """(fields, mask, match, length in bytes) of an encoding pattern. ValueError if its bits are not 16 or 32."""
+    tokens = []
+    for text in pattern.split():
+        found = re.fullmatch(r"(?:([01]+)|([a-z]+\d?)('?)(?:\[([\d:|]+)\])?(?:!=([\d,]+))?)", text)
+        if not found:
+            raise ValueError(f"cannot read {text!r} in encoding {pattern!r}")
+        tokens.append(found.groups())
+    low = sum(len(bits) if bits else _token_width(name, prime, at) for bits, name, prime, at, _ in tokens)
+    if low not in (16, 32):
+        raise ValueError(f"encoding {pattern!r} has {low} bits")
+    length, mask, match = low // 8, 0, 0
+    pieces: dict[str, list[Piece]] = {}
+    excluded: dict[str, set[int]] = {}
+    primed = set()
+    for bits, name, prime, at, unequal in tokens:
+        if bits:
+            low -= len(bits)
+            mask |= ((1 << len(bits)) - 1) << low
+            match |= int(bits, 2) << low
+            continue
+        for high, end in _ranges(at) if at else [(_token_width(name, prime, at) - 1, 0)]:
+            low -= high - end + 1
+            pieces.setdefault(name, []).append(Piece(low, high - end + 1, end))
+        if prime:
+            primed.add(name)
+        if unequal:
+            excluded.setdefault(name, set()).update(int(value) for value in unequal.split(","))
+    fields = {
+        name: Field(name, tuple(where), name == "imm", 8 if name in primed else 0, frozenset(excluded.get(name, ())))
+        for name, where in pieces.items()
+    }
+    return fields, mask, match, length
+
+
+def _ranges(text: str) -> Iterable[tuple[int, int]]:
+    for part in text.split("|"):
+        high, _, end = part.partition(":")
+        yield int(high), int(end or high)
+
+
+def _token_width(name: str, prime: str, at: str | None) -> int:
+    return sum(high - end + 1 for high, end in _ranges(at)) if at else 3 if prime else FIELD_WIDTHS[name]
+
+
+class Extension:
+    """The rows of one extension, in the order they are written."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rows: dict[str, Row] = {}
+
+    def row(self, syntax: str, pattern: str, *, system: bool = False) -> Callable[[F], F]:
+        """Declare an instruction by its semantics. The first word of `syntax` is its name."""
+
+        def declare(semantics: F) -> F:
+            self.add(syntax, pattern, semantics, system=system)
+            return semantics
+
+        return declare
+
+    def add(self, syntax: str, pattern: str, semantics: Semantics, *, system: bool = False) -> None:
+        """The same without a decorator, for families of instructions made in a loop."""
+        fields, mask, match, length = parse_pattern(pattern)
+        name = syntax.split()[0]
+        self._insert(Row(name, syntax, pattern, self.name, semantics, {f: f for f in fields}, name, system,
+                         fields, mask, match, length))  # fmt: skip
+
+    def expands(self, syntax: str, pattern: str, base: Row, **operands: str | int) -> None:
+        """Declare an instruction that means `base` with its operands taken from fields or constants here."""
+        fields, mask, match, length = parse_pattern(pattern)
+        given = {name: operands.get(name, name if name in fields else 0) for name in base.fields}
+        self._insert(Row(syntax.split()[0], syntax, pattern, self.name, base.semantics, given, base.name, base.system,
+                         fields, mask, match, length))  # fmt: skip
+
+    def _insert(self, row: Row) -> None:
+        if row.name in self.rows:
+            raise ValueError(f"{row.name} is described twice")
+        self.rows[row.name] = row
+
+    def __getitem__(self, name: str) -> Row:
+        return self.rows[name]
