@@ -1,0 +1,43 @@
+"""The contract of every engine: run a hart for a number of steps and say why it stopped."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Protocol
+
+from hypernest.engines.hart_state import HartState
+
+
+class Exit(IntEnum):
+    """Why `run` returned. `hart["remaining"]` tells how many steps were left."""
+
+    BUDGET = 0  # all steps were done
+    WAIT = 1  # wfi, and no interrupt is pending
+    STOP = 2  # `hart["stop"]` was set: a timer was programmed, an interrupt line of another hart moved, ...
+    MONITOR = 3  # a trap reached M-mode on a hosted hart; the hart is in the state that firmware would find
+
+
+class Devices(Protocol):
+    """What lies outside RAM, for engines. Both raise `hypernest.devices.bus.BusError` where nothing answers."""
+
+    def read(self, address: int, size: int) -> int: ...
+
+    def write(self, address: int, size: int, value: int) -> None: ...
+
+
+class Engine(Protocol):
+    """Runs harts that share a memory and devices.
+
+    A step is one instruction, whether it completes or traps; taking an interrupt is not a step. Interrupts are
+    looked for before the first step and whenever something may have made one pending, so that every engine takes it
+    before the same instruction.
+    """
+
+    def new_hart(self) -> HartState:
+        """A hart at reset, with the room this engine needs."""
+
+    def run(self, hart: HartState, steps: int) -> Exit:
+        """Run up to `steps` steps. Exceptions raised by devices other than BusError pass through, hart consistent."""
+
+    def invalidate(self, address: int, count: int) -> None:
+        """Guest-physical memory was written by the host or a device: forget code seen there."""

@@ -1,0 +1,74 @@
+"""The state of one hart as an array of 64-bit words that every engine shares.
+
+The layout is derived from the ISA's register table, so Python, native code, snapshots and debuggers agree on it, and
+an engine can take over from another between any two instructions.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable
+
+from hypernest.isa.hart import Register
+
+# What engines keep beside the ISA's own registers.
+ENGINE_REGISTERS = (
+    Register("remaining", doc="Steps (instructions, trapping ones included) left in this run."),
+    Register("clock_end", doc="The clock, in nanoseconds, when `remaining` reaches 0; now is clock_end - remaining."),
+    Register("retired", doc="Instructions completed without a trap, as minstret counts them."),
+    Register("stop", doc="Set by a device, `reschedule` or the host: leave the run after this instruction."),
+    Register("waiting", width=1, doc="Set by wfi: leave the run unless an interrupt is pending."),
+)
+
+
+class Layout:
+    """Where each register is: index of its first 64-bit word, width, count."""
+
+    def __init__(self, registers: Iterable[Register]) -> None:
+        self.registers: dict[str, Register] = {}
+        self.index: dict[str, int] = {}
+        self.words = 0
+        # x first: native code reaches the integer registers without an offset.
+        for register in (*registers, *ENGINE_REGISTERS):
+            if register.name in self.registers:
+                raise ValueError(f"register {register.name} is described twice")
+            self.registers[register.name] = register
+            self.index[register.name] = self.words
+            self.words += register.count
+
+
+class HartState:
+    """The registers of one hart, by name. Values are unsigned ints, cut to the register's width when written."""
+
+    def __init__(self, layout: Layout, extra_words: int = 0) -> None:
+        """`extra_words` are appended for an engine's own use (translation caches) and are not part of the state."""
+        self.layout = layout
+        self.words = (ctypes.c_uint64 * (layout.words + extra_words))()
+        self.address = ctypes.addressof(self.words)
+        for name, register in layout.registers.items():
+            for i in range(register.count):
+                self.words[layout.index[name] + i] = register.reset
+
+    def __getitem__(self, key: str | tuple[str, int]) -> int:
+        """`hart["pc"]`, `hart["x", 10]`. KeyError or IndexError if there is no such register."""
+        return self.words[self._at(key)]
+
+    def __setitem__(self, key: str | tuple[str, int], value: int) -> None:
+        name = key if isinstance(key, str) else key[0]
+        self.words[self._at(key)] = value & ((1 << self.layout.registers[name].width) - 1)
+
+    def _at(self, key: str | tuple[str, int]) -> int:
+        name, index = (key, 0) if isinstance(key, str) else key
+        if not 0 <= index < self.layout.registers[name].count:
+            raise IndexError(f"{name} has {self.layout.registers[name].count} registers, no number {index}")
+        return self.layout.index[name] + index
+
+    def snapshot(self) -> bytes:
+        """All registers as little-endian 64-bit words, in layout order."""
+        return bytes(memoryview(self.words).cast("B")[: self.layout.words * 8])
+
+    def restore(self, data: bytes) -> None:
+        """Undo `snapshot`. ValueError if the size is not that of this layout."""
+        if len(data) != self.layout.words * 8:
+            raise ValueError(f"a hart's state has {self.layout.words * 8} bytes, not {len(data)}")
+        memoryview(self.words).cast("B")[: len(data)] = data

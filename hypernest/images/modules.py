@@ -1,0 +1,110 @@
+"""Choose kernel modules and write the tables by which `modprobe` finds them.
+
+Debian's package leaves out `modules.dep` and `modules.alias` (depmod makes them at installation), so both are made
+here from what each module says of itself in its `.modinfo` section.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from hypernest.errors import BadImage
+
+_LARGEST_MODULE = 64 << 20
+_SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A kernel module: its uncompressed object file and what it says of itself."""
+
+    name: str
+    data: bytes
+    depends: tuple[str, ...]
+    aliases: tuple[str, ...]
+
+
+def name_of(path: str) -> str | None:
+    """The module's name if `path` is a module's file: `kernel/drivers/virtio/virtio-rng.ko.xz` is `virtio_rng`."""
+    file = PurePosixPath(path).name
+    for suffix in _SUFFIXES:
+        if file.endswith(suffix):
+            return file.removesuffix(suffix).replace("-", "_")
+    return None
+
+
+def read(path: str, data: bytes) -> Module:
+    """The module in the file `path` of contents `data`; raises `BadImage` if it is none."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    name = name_of(path)
+    try:
+        data = _decompress(path, data)
+        section = ELFFile(io.BytesIO(data)).get_section_by_name(".modinfo")
+    except (ELFError, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+        raise BadImage(f"{path} is not a kernel module ({error}), pull the image again.") from error
+    if name is None or section is None:
+        raise BadImage(f"{path} is not a kernel module, pull the image again.")
+    said = [item.decode("utf-8", "replace").partition("=") for item in section.data().split(b"\0")]
+    depends = [one for key, _, value in said if key == "depends" for one in value.split(",") if one]
+    return Module(
+        name,
+        data,
+        tuple(one.replace("-", "_") for one in depends),
+        tuple(value for key, _, value in said if key == "alias"),
+    )
+
+
+def missing(modules: Mapping[str, Module]) -> set[str]:
+    """The names that some of `modules` depend on and that are not among them."""
+    return {name for module in modules.values() for name in module.depends} - modules.keys()
+
+
+def tables(modules: Iterable[Module]) -> dict[str, bytes]:
+    """`modules.dep` and `modules.alias` for modules that all lie in one folder as `NAME.ko`."""
+    ordered = {module.name: module for module in sorted(modules, key=lambda module: module.name)}
+    dep = "".join(
+        f"{name}.ko:{''.join(f' {one}.ko' for one in _all_depends(name, ordered))}\n" for name in ordered
+    )
+    alias = "".join(f"alias {alias} {name}\n" for name, module in ordered.items() for alias in module.aliases)
+    return {"modules.dep": dep.encode(), "modules.alias": alias.encode()}
+
+
+def _all_depends(name: str, modules: Mapping[str, Module]) -> list[str]:
+    """What `name` needs, direct needs first: modprobe loads from the right end."""
+    order: list[str] = []
+    pending = list(modules[name].depends)
+    while pending:
+        one = pending.pop(0)
+        if one in order:
+            order.remove(one)
+        elif one not in modules:
+            continue
+        order.append(one)
+        pending += modules[one].depends if len(order) <= len(modules) else ()
+    return order
+
+
+def _decompress(path: str, data: bytes) -> bytes:
+    match PurePosixPath(path).suffix:
+        case ".xz":
+            data = lzma.LZMADecompressor().decompress(data, max_length=_LARGEST_MODULE + 1)
+        case ".zst":
+            import zstandard
+
+            try:
+                data = zstandard.ZstdDecompressor().stream_reader(data).read(_LARGEST_MODULE + 1)
+            except zstandard.ZstdError as error:
+                raise ValueError(str(error)) from error
+        case ".gz":
+            import gzip
+
+            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(_LARGEST_MODULE + 1)
+    if len(data) > _LARGEST_MODULE:
+        raise ValueError(f"larger than {_LARGEST_MODULE >> 20} MiB")
+    return data
