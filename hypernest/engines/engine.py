@@ -41,3 +41,6 @@ class Engine(Protocol):
 
     def invalidate(self, address: int, count: int) -> None:
         """Guest-physical memory was written by the host or a device: forget code seen there."""
+
+    def flush_translations(self, hart: HartState) -> None:
+        """Forget the hart's remembered translations (a remote fence, or its registers were changed by the host)."""

@@ -27,3 +27,4 @@ class Isa:
     interrupt_pending: Routine  # () -> 1 bit: would wfi wake up?
     data_context: Routine  # () -> 2 bits: loads and stores with equal contexts translate alike between flushes
     fetch_context: Routine  # () -> 2 bits: the same for instruction fetch
+    illegal_instruction: int  # the cause of an instruction that no row describes

@@ -1,0 +1,190 @@
+"""The reference engine: the description itself, run in plain Python.
+
+It is the oracle for every other engine and the place to single-step an instruction in a debugger. It keeps nothing
+beyond the hart's state: no decoded code, no translations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypernest.devices.bus import BusError
+from hypernest.engines.engine import Devices, Exit
+from hypernest.engines.hart_state import HartState, Layout
+from hypernest.isa.decoder import Decoder
+from hypernest.isa.hart import Access, Hart, Routine, Trap
+from hypernest.isa.isa import Isa
+from hypernest.isa.row import Row
+from hypernest.isa.word import Word, word
+from hypernest.memory import GuestMemory
+
+
+class ReferenceHart(Hart):
+    """A `Hart` of constants over a `HartState`. Usable by itself to read CSRs or translate addresses."""
+
+    def __init__(self, isa: Isa, state: HartState, memory: GuestMemory, devices: Devices) -> None:
+        self._isa, self._state, self._memory, self._devices = isa, state, memory, devices
+        self._widths = {name: register.width for name, register in state.layout.registers.items()}
+        self._operands: dict[str, int] = {}
+        self._next_pc = 0
+        self._target: Word | None = None
+        self._attention = False
+
+    def step(self, decoder: Decoder) -> bool:
+        """One instruction at pc, or its trap. True if interrupts must be looked at before the next."""
+        self._attention = False
+        try:
+            code = int(self._isa.fetch(self, self.pc))
+            self._operands, self._next_pc = {"instruction": code}, self._state["pc"] + (4 if code & 3 == 3 else 2)
+            row = decoder.decode(code)
+            self.execute(row, code)
+            self._state["retired"] += 1
+        except Trap as trap:
+            self._isa.take_trap(self, trap.cause, trap.value)
+            self._attention = True
+        return self._attention
+
+    def execute(self, row: Row | None, code: int) -> None:
+        """Run the semantics of an instruction that was decoded; pc moves on. Raises `Trap`."""
+        if row is None:
+            raise Trap(self._isa.illegal_instruction, code)
+        self._operands |= row.operand_values(code)
+        self._target = None
+        row.semantics(self)
+        self._attention |= row.system
+        self._state["pc"] = self._next_pc if self._target is None else int(self._target)
+
+    # --- Hart ------------------------------------------------------------------------------------------------------
+
+    def read(self, register: str, index: Word | int = 0) -> Word:
+        return Word(self._state[register, int(index)], self._widths[register])
+
+    def write(self, register: str, value: Word | int, index: Word | int = 0) -> None:
+        if register == "x" and int(index) == 0:
+            return
+        self._state[register, int(index)] = int(word(value, self._widths[register]))
+
+    def operand(self, name: str) -> Word:
+        return word(self._operands[name], 64)
+
+    def call(self, called: Routine, arguments: tuple[Word, ...]) -> Any:
+        return called.function(self, *arguments)
+
+    def load(self, address: Word, bits: int) -> Word:
+        value: Word = self._isa.load[bits](self, address)
+        return value
+
+    def store(self, address: Word, value: Word) -> None:
+        self._isa.store[value.width](self, address, value)
+
+    def locate(self, address: Word, access: Access) -> Word:
+        found: Word = self._isa.translate(self, address, int(access))
+        return found
+
+    def physical_load(self, address: Word, bits: int) -> tuple[Word, Word]:
+        at, size = int(address), bits // 8
+        if self._memory.contains(at, size):
+            return word(self._memory.read_integer(at, size), bits), word(1, 1)
+        self._attention = True
+        try:
+            return word(self._devices.read(at, size), bits), word(1, 1)
+        except BusError:
+            return word(0, bits), word(0, 1)
+
+    def physical_store(self, address: Word, value: Word) -> Word:
+        at, size = int(address), value.width // 8
+        if self._memory.contains(at, size):
+            self._memory.write_integer(at, size, int(value))
+            return word(1, 1)
+        self._attention = True
+        try:
+            self._devices.write(at, size, int(value))
+        except BusError:
+            return word(0, 1)
+        return word(1, 1)
+
+    def is_memory(self, address: Word, size: int) -> Word:
+        return word(int(self._memory.contains(int(address), size)), 1)
+
+    def csr_read(self, number: Word) -> Word:
+        row = self._isa.csrs.get(int(number))
+        if row is None:
+            raise Trap(self._isa.illegal_instruction, self._operands.get("instruction", 0))
+        return row.read(self)
+
+    def csr_write(self, number: Word, value: Word) -> None:
+        row = self._isa.csrs.get(int(number))
+        if row is None:
+            raise Trap(self._isa.illegal_instruction, self._operands.get("instruction", 0))
+        if row.write is not None:
+            row.write(self, value)
+
+    def clock(self) -> Word:
+        return word(self._state["clock_end"] - self._state["remaining"], 64)
+
+    def flush_translations(self) -> None:
+        """Nothing is remembered here."""
+
+    def flush_instructions(self) -> None:
+        """Nothing is remembered here."""
+
+    def reschedule(self) -> None:
+        self._state["stop"] = 1
+
+    def wait(self) -> None:
+        self._state["waiting"] = 1
+
+    @property
+    def next_pc(self) -> Word:
+        return word(self._next_pc, 64)
+
+    def branch(self, offset: Word) -> None:
+        self._target = self.pc + offset
+
+    def jump(self, target: Word) -> None:
+        self._target = target
+
+
+class ReferenceEngine:
+    """Runs harts one instruction at a time through `ReferenceHart`. See `engine.Engine` for the contract."""
+
+    def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices) -> None:
+        self._isa, self._memory, self._devices = isa, memory, devices
+        self._layout = Layout(isa.registers)
+        self._decoder = Decoder(isa.rows.values())
+
+    def new_hart(self) -> HartState:
+        return HartState(self._layout)
+
+    def view(self, state: HartState) -> ReferenceHart:
+        """A hart of constants over `state`, to call semantic functions and routines on."""
+        return ReferenceHart(self._isa, state, self._memory, self._devices)
+
+    def run(self, state: HartState, steps: int) -> Exit:
+        hart = self.view(state)
+        state["remaining"] = steps
+        attention = True
+        while True:
+            if attention:
+                if state["stop"]:
+                    state["stop"] = 0
+                    return Exit.STOP
+                if state["monitor_call"]:
+                    return Exit.MONITOR
+                if state["waiting"]:
+                    if not self._isa.interrupt_pending(hart):
+                        return Exit.WAIT
+                    state["waiting"] = 0
+                self._isa.take_interrupt(hart)
+                if state["monitor_call"]:
+                    return Exit.MONITOR
+            if not state["remaining"]:
+                return Exit.BUDGET
+            attention = hart.step(self._decoder)
+            state["remaining"] -= 1
+
+    def invalidate(self, address: int, count: int) -> None:
+        """Nothing is remembered here."""
+
+    def flush_translations(self, state: HartState) -> None:
+        """Nothing is remembered here."""
