@@ -37,6 +37,7 @@ class Run:
     until_begin: float | None
     inside: float | None
     cpu: float
+    # As the kernel accounts it: never less than what this process held when it started the run.
     peak_memory_bytes: int
     checksum: str | None
 

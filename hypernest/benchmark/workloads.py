@@ -1,0 +1,63 @@
+"""The suite: what is run, how much of it, how it is timed, and what hypernest wants to reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What the workload runs on; decides how it is built and booted."""
+
+    BARE = "bare machine"
+    LINUX = "Linux"
+
+
+class Metric(Enum):
+    """Which seconds of a run count."""
+
+    INSIDE = "from the guest's begin to its end"
+    WALL = "the whole process"
+    UNTIL_BEGIN = "until the guest's first word"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table.
+
+    `program` is the C file (bare machine) or the mode of `linux_workloads` (Linux; empty: only boot and power off).
+    `count` is the amount of work in the workload's own unit, `quick_count` about a tenth or less of it. `goal` is the
+    least speed wanted as a share of QEMU's, `limit_seconds` the longest time wanted.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    program: str
+    count: int
+    quick_count: int
+    metric: Metric = Metric.INSIDE
+    goal: float | None = 0.3
+    limit_seconds: float | None = None
+    # Starts with an empty cache folder: what hypernest generates once is generated in this run.
+    cold: bool = False
+
+
+WORKLOADS = (
+    Workload("startup", "until the first instruction", Kind.BARE, "nothing", 1, 1, Metric.UNTIL_BEGIN, None, 0.7),
+    Workload(
+        "generation", "the same, empty cache", Kind.BARE, "nothing", 1, 1, Metric.UNTIL_BEGIN, None, 5.0, cold=True
+    ),
+    Workload("integer", "integer mix", Kind.BARE, "integer", 52, 3, goal=0.5),
+    Workload("chase", "pointer chase, 32 MiB", Kind.BARE, "chase", 4, 1),
+    Workload("sort", "branchy sort", Kind.BARE, "sort", 24, 2),
+    Workload("nbody", "n-body, double precision", Kind.BARE, "nbody", 24, 2),
+    Workload("matrix", "matrix product, fused", Kind.BARE, "matrix", 40, 3),
+    Workload("mandelbrot", "Mandelbrot set", Kind.BARE, "mandelbrot", 25, 2),
+    Workload("boot", "boot to user space, power off", Kind.LINUX, "", 0, 0, Metric.WALL, goal=1.0),
+    Workload("syscalls", "system calls", Kind.LINUX, "syscalls", 3_000_000, 100_000),
+    Workload("forkexec", "fork and exec", Kind.LINUX, "forkexec", 500, 50),
+    Workload("freshpages", "touching fresh pages", Kind.LINUX, "freshpages", 30, 3),
+    Workload("sha256", "SHA-256", Kind.LINUX, "sha256", 300, 20),
+    Workload("sorttext", "sorting text", Kind.LINUX, "sorttext", 200_000, 20_000),
+)
