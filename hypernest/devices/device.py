@@ -2,12 +2,14 @@
 
 A device is a class with three parts. `registers` lists what the guest can touch; an access that no row allows is a
 `BusError`, which the hart sees as an access fault. For the row called `name`, the methods `read_name` and `write_name`
-say what an access does; where one is missing the register is plain storage, the field `name` of the state. `state` is
-a data class with all that changes while the machine runs, so that copying it is a snapshot and `restore` the way back.
+say what an access does; where one is missing the register is plain storage, the field `name` of the state, or if there
+is no such field the constant `reset`. `state` is a data class with all that changes while the machine runs, so that
+copying it is a snapshot and `restore` the way back.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Flag
@@ -18,6 +20,10 @@ from hypernest.devices.tree import INTERRUPT_CONTROLLER, Phandle, TreeNode, Valu
 
 Output = Callable[[bytes], None]
 """A character back end: takes what the guest wrote. It must not raise."""
+
+
+NEVER = 1 << 63
+"""Guest time (292 years on) that does not come: deadlines from here on are none, and all others fit 63 bits."""
 
 
 class BusError(Exception):
@@ -61,8 +67,8 @@ class Register:
     """One row of a register table: what the guest finds at `offset`.
 
     `sizes` are the access sizes in bytes that the register takes; it is as wide as the largest, and smaller accesses
-    reach its parts. A row with `count` above 1 is an array with `stride` bytes from one element to the next; its
-    methods get the index as first argument. `reset` is what it reads before the guest has written anything.
+    reach its parts. A row with a `count` is an array with `stride` bytes from one element to the next; its methods get
+    the index, counted from `first`, as first argument. `reset` is what it reads before the guest has written anything.
     """
 
     offset: int
@@ -71,8 +77,9 @@ class Register:
     access: Access
     doc: str
     reset: int = 0
-    count: int = 1
+    count: int = 0
     stride: int = 0
+    first: int = 0
 
     @property
     def width(self) -> int:
@@ -89,66 +96,68 @@ Writer = Callable[[int], None]
 
 
 class RegisterFile:
-    """A register table joined to the methods that implement it: the dispatch of every device.
+    """Register tables joined to the methods that implement them: the dispatch of every device.
 
-    `owner` supplies `read_…`, `write_…` and `state`. The table is expanded once into a dictionary of callables, so
-    that an access costs one look-up.
+    The tables are expanded once into a dictionary of callables, so that an access costs one look-up.
     """
 
-    def __init__(self, owner: Any, registers: tuple[Register, ...]) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._readers: dict[tuple[int, int], Reader] = {}
         self._writers: dict[tuple[int, int], Writer] = {}
-        self._owner = owner
-        for register in registers:
-            for index in range(register.count):
-                self._expand(register, index)
 
-    def _expand(self, register: Register, index: int) -> None:
-        read, write = self._whole(register, index)
-        start = register.offset + index * register.stride
+    def add(self, owner: Any, registers: tuple[Register, ...], at: int = 0) -> None:
+        """Let `owner` (its `read_…` and `write_…` methods and its `state`) answer for `registers`, moved up by `at`."""
+        for register in registers:
+            for element in range(register.count or 1):
+                read, write = _accesses(owner, register, register.first + element)
+                self._expand(register, at + register.offset + element * register.stride, read, write)
+
+    def _expand(self, register: Register, start: int, read: Reader, write: Writer | None) -> None:
         for size in register.sizes:
             for part in range(0, register.width, size):
                 key = start + part, size
                 whole = size == register.width
                 if Access.READ in register.access:
-                    assert key not in self._readers, f"two registers answer reads at {start + part:#x}"
+                    assert key not in self._readers, f"{self._name}: two registers answer reads at {key[0]:#x}"
                     self._readers[key] = read if whole else partial(_read_part, read, part, size)
                 if Access.WRITE in register.access:
-                    assert key not in self._writers, f"two registers answer writes at {start + part:#x}"
+                    assert key not in self._writers, f"{self._name}: two registers answer writes at {key[0]:#x}"
+                    assert write is not None, f"{self._name}: nothing implements writes to {register.name}"
                     self._writers[key] = write if whole else partial(_write_part, read, write, part, size)
-
-    def _whole(self, register: Register, index: int) -> tuple[Reader, Writer]:
-        """The accesses to the whole register; what a write-only register holds counts as zero."""
-        owner, name = self._owner, register.name
-        read = getattr(owner, f"read_{name}", None)
-        write = getattr(owner, f"write_{name}", None)
-        if register.count > 1:
-            read = partial(read, index) if read else lambda: getattr(owner.state, name)[index]
-            write = partial(write, index) if write else lambda value: getattr(owner.state, name).__setitem__(index, value)
-        elif Access.READ not in register.access:
-            read = _zero
-        return (
-            read or (lambda: getattr(owner.state, name)),
-            write or (lambda value: setattr(owner.state, name, value)),
-        )
 
     def read(self, offset: int, size: int) -> int:
         """What the guest reads; raises `BusError` when no row allows this access."""
         reader = self._readers.get((offset, size))
         if reader is None:
-            raise BusError(f"{type(self._owner).__name__}: no register for a read of {size} bytes at {offset:#x}")
+            raise BusError(f"{self._name}: no register for a read of {size} bytes at {offset:#x}")
         return reader()
 
     def write(self, offset: int, size: int, value: int) -> None:
         """Write the low `size` bytes of `value`; raises `BusError` when no row allows this access."""
         writer = self._writers.get((offset, size))
         if writer is None:
-            raise BusError(f"{type(self._owner).__name__}: no register for a write of {size} bytes at {offset:#x}")
+            raise BusError(f"{self._name}: no register for a write of {size} bytes at {offset:#x}")
         writer(value & ((1 << 8 * size) - 1))
 
 
-def _zero() -> int:
-    return 0
+def _accesses(owner: Any, register: Register, index: int) -> tuple[Reader, Writer | None]:
+    """How to read and write one whole register; what a write-only one holds counts as its reset value."""
+    name = register.name
+    read: Any = getattr(owner, f"read_{name}", None)
+    write: Any = getattr(owner, f"write_{name}", None)
+    if register.count:
+        read, write = read and partial(read, index), write and partial(write, index)
+    if hasattr(owner.state, name):
+        if register.count:
+            read = read or (lambda: getattr(owner.state, name)[index])
+            write = write or (lambda value: operator.setitem(getattr(owner.state, name), index, value))
+        else:
+            read = read or (lambda: getattr(owner.state, name))
+            write = write or (lambda value: setattr(owner.state, name, value))
+    if read is None or Access.READ not in register.access:
+        read = partial(int, register.reset)
+    return read, write
 
 
 def _read_part(read: Reader, part: int, size: int) -> int:
@@ -184,7 +193,8 @@ class Device:
     """What the kernel chooses a driver by, most specific first."""
 
     def __init__(self) -> None:
-        self._file = RegisterFile(self, self.registers)
+        self._file = RegisterFile(type(self).__name__)
+        self._file.add(self, self.registers)
         self.read: Callable[[int, int], int] = self._file.read
         self.write: Callable[[int, int, int], None] = self._file.write
 

@@ -1,0 +1,120 @@
+"""A raw disk image on the host: opened, checked and locked once, then read and written in place."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+from hypernest.errors import BadConfiguration
+
+SECTOR = 512
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+_CHUNK = 1 << 20
+
+
+class DiskFile:
+    """The file or block device at `path`, `sectors` sectors of 512 bytes long.
+
+    It is locked while it is open: one writer, or any number of readers. Raises `BadConfiguration` when it cannot be
+    used. Offsets are in bytes; `read`, `write`, `zero`, `discard` and `flush` raise `OSError` when the host fails.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], readonly: bool = False) -> None:
+        self.path = Path(path)
+        self.readonly = readonly
+        self._file = self._open()
+        try:
+            self._lock()
+            self.sectors = self._measure() // SECTOR
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _open(self) -> int:
+        access = os.O_RDONLY if self.readonly else os.O_RDWR
+        try:
+            # Without O_NONBLOCK, opening a named pipe would wait for its other end.
+            return os.open(self.path, access | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (OSError, ValueError) as error:
+            hint = {
+                errno.ENOENT: f"create it, for example with: truncate -s 1G {self.path}",
+                errno.EACCES: "give yourself access to it, or attach it read-only",
+                errno.EROFS: "attach it read-only, or use a copy",
+                errno.EPERM: "attach it read-only, or use a copy",
+            }.get(getattr(error, "errno", None) or 0, "give a raw disk image file")
+            reason = getattr(error, "strerror", None) or str(error)
+            raise BadConfiguration(f"disk {self.path} cannot be opened ({reason}): {hint}") from error
+
+    def _lock(self) -> None:
+        kind = fcntl.LOCK_SH if self.readonly else fcntl.LOCK_EX
+        try:
+            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BadConfiguration(
+                f"disk {self.path} is in use by another machine: stop that one, use a copy,"
+                " or attach it read-only on both"
+            ) from error
+        except OSError as error:
+            raise BadConfiguration(f"disk {self.path} cannot be locked ({error.strerror}): use a local copy") from error
+
+    def _measure(self) -> int:
+        mode = os.fstat(self._file).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            raise BadConfiguration(f"disk {self.path} is not a file or a block device: give a raw disk image file")
+        size = os.lseek(self._file, 0, os.SEEK_END)
+        if not size:
+            raise BadConfiguration(f"disk {self.path} is empty: give it a size, with: truncate -s 1G {self.path}")
+        if size % SECTOR:
+            raise BadConfiguration(
+                f"disk {self.path} has {size} bytes, which is no multiple of {SECTOR}:"
+                f" pad it with: truncate -s %{SECTOR} {self.path}"
+            )
+        return size
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Exactly `count` bytes; that the file has become shorter is an `OSError` too."""
+        data = b""
+        while len(data) < count:
+            part = os.pread(self._file, count - len(data), offset + len(data))
+            if not part:
+                raise OSError(errno.EIO, "the disk image has become shorter")
+            data = data + part if data else part
+        return data
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Store all of `data`."""
+        rest = memoryview(data)
+        while rest:
+            done = os.pwrite(self._file, rest, offset)
+            rest, offset = rest[done:], offset + done
+
+    def zero(self, offset: int, count: int) -> None:
+        """Make `count` bytes zero and keep their space allocated."""
+        zeros = bytes(min(count, _CHUNK))
+        for start in range(offset, offset + count, _CHUNK):
+            self.write(start, zeros[: offset + count - start])
+
+    def discard(self, offset: int, count: int) -> bool:
+        """Give the space of `count` bytes back to the host, so that they read zero; False where it cannot do that."""
+        punch = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
+        if punch is None:
+            return False
+        if not punch(self._file, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_int64(offset), ctypes.c_int64(count)):
+            return True
+        if ctypes.get_errno() in (errno.EOPNOTSUPP, errno.ENOSYS):
+            return False
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    def flush(self) -> None:
+        """Return when everything written has reached the host's storage."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close and unlock the file; harmless when repeated."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
