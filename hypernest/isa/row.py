@@ -13,9 +13,9 @@ an immediate with the bits it holds, `imm[12|10:5]` (signed) or `uimm[5:0]` (uns
 `rd!=0`, `rd!=0,2`; one on an immediate (`imm!=0`) stands on any of its pieces and covers the whole.
 
 The words of the syntax say how an operand is written (`syntax.py` has the table): `rd`, `rs1`, ... are integer
-registers, `fd`, `fs1`, `fs2`, `fs3` the floating-point registers in the fields rd, rs1, rs2, rs3; `imm` and `uimm` are
-decimal, `shamt` is uimm in hexadecimal, `target` is imm added to the pc, `imm20` is imm without its 12 zeros. A rounding
-mode and the aq and rl bits are written whenever the pattern has them; the syntax does not mention them.
+registers; `fd`, `fs1`, `fs2`, `fs3` the floating-point registers in the fields rd, rs1, rs2, rs3; `imm` and `uimm` are
+decimal, `shamt` is uimm in hexadecimal, `target` is imm added to the pc, `imm20` is imm without its 12 zeros. A
+rounding mode, `rm`, comes last and is left out when it is dynamic; the bits aq and rl are a suffix of the name.
 
 Compressed instructions are rows that expand: the pattern is theirs, the meaning another row's.
 """

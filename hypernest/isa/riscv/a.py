@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hypernest.isa.hart import Access, Hart, Trap, bit
+from hypernest.isa.riscv.traps import Cause
 from hypernest.isa.row import Extension, Semantics
 from hypernest.isa.word import Word, select
 
 Operation = Callable[[Word, Word], Word]
-
-LOAD_MISALIGNED, LOAD_ACCESS_FAULT = 4, 5
-STORE_MISALIGNED, STORE_ACCESS_FAULT = 6, 7
 
 A = Extension("A")
 
@@ -25,10 +23,10 @@ def _locate(h: Hart, access: Access, size: int) -> Word:
     """The guest-physical address that rs1 points to; every trap of an atomic instruction is raised here."""
     loads = access is Access.READ
     if (h.rs1 & (size - 1)) != 0:
-        raise Trap(LOAD_MISALIGNED if loads else STORE_MISALIGNED, h.rs1)
+        raise Trap(Cause.LOAD_ADDRESS_MISALIGNED if loads else Cause.STORE_ADDRESS_MISALIGNED, h.rs1)
     physical = h.locate(h.rs1, access)
     if h.is_memory(physical, size) == 0:
-        raise Trap(LOAD_ACCESS_FAULT if loads else STORE_ACCESS_FAULT, h.rs1)
+        raise Trap(Cause.LOAD_ACCESS_FAULT if loads else Cause.STORE_ACCESS_FAULT, h.rs1)
     return physical
 
 
@@ -65,7 +63,7 @@ def _amo(bits: int, operation: Operation) -> Semantics:
 
 
 AMOS: list[tuple[str, str, Operation]] = [
-    ("amoswap", "00001", lambda old, value: value),
+    ("amoswap", "00001", lambda _, value: value),
     ("amoadd", "00000", lambda old, value: old + value),
     ("amoxor", "00100", lambda old, value: old ^ value),
     ("amoand", "01100", lambda old, value: old & value),

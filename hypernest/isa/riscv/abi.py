@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+
+def _numbered(letters: str, first: int, last: int) -> list[str]:
+    return [f"{letters}{number}" for number in range(first, last + 1)]
+
+
 INTEGER_ABI = (
-    "zero ra sp gp tp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 t3 t4 t5 t6".split()
+    *("zero", "ra", "sp", "gp", "tp"),
+    *(_numbered("t", 0, 2) + _numbered("s", 0, 1)),
+    *(_numbered("a", 0, 7) + _numbered("s", 2, 11) + _numbered("t", 3, 6)),
 )
 FLOAT_ABI = (
-    "ft0 ft1 ft2 ft3 ft4 ft5 ft6 ft7 fs0 fs1 fa0 fa1 fa2 fa3 fa4 fa5 fa6 fa7 "
-    "fs2 fs3 fs4 fs5 fs6 fs7 fs8 fs9 fs10 fs11 ft8 ft9 ft10 ft11"
-).split()
+    *(_numbered("ft", 0, 7) + _numbered("fs", 0, 1)),
+    *(_numbered("fa", 0, 7) + _numbered("fs", 2, 11) + _numbered("ft", 8, 11)),
+)
 
 INTEGER_NUMBERS = {name: number for number, name in enumerate(INTEGER_ABI)}
 INTEGER_NUMBERS |= {f"x{number}": number for number in range(32)} | {"fp": 8}
