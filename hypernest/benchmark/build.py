@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypernest.errors import HypernestError
+from hypernest.images.cache import cache_folder
 
 GUESTS = Path(__file__).parent / "guests"
 COMPILE_TIMEOUT_SECONDS = 120
@@ -31,18 +32,11 @@ class BuildFailed(HypernestError):
     """A guest that does not compile, or cannot be kept."""
 
 
-def cache_folder() -> Path:
-    """Where hypernest keeps what it can make again: `HYPERNEST_CACHE`, else `hypernest` in the user's cache folder."""
-    if chosen := os.environ.get("HYPERNEST_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hypernest"
-
-
 def find_tool(name: str, packages: str) -> str:
     """Returns the full path of program `name`; raises `MissingTool` naming the Debian `packages` that bring it."""
     path = shutil.which(name)
     if path is None:
-        raise MissingTool(f"{name} is not installed: apt-get install {packages} (Debian, Ubuntu)")
+        raise MissingTool(f"{name} is not installed: apt-get install {packages} (Debian, Ubuntu).")
     return path
 
 
@@ -92,17 +86,17 @@ class Toolchain:
                 if done.returncode:
                     lines = done.stderr.splitlines() or ["no message"]
                     error = next((line for line in lines if "error" in line), lines[0])
-                    raise BuildFailed(f"a guest does not compile: {error.strip()}")
+                    raise BuildFailed(f"a guest does not compile: {error.strip()}.")
                 os.replace(program, result)
         except OSError as error:
-            raise BuildFailed(f"cannot keep a compiled guest in {result.parent}: {error.strerror}") from error
+            raise BuildFailed(f"cannot keep a compiled guest in {result.parent}: {error.strerror}.") from error
 
 
 def _source(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BuildFailed(f"cannot read the guest source {path}: {error.strerror}") from error
+        raise BuildFailed(f"cannot read the guest source {path}: {error.strerror}.") from error
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -111,7 +105,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
             command, capture_output=True, text=True, errors="replace", timeout=COMPILE_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise BuildFailed(f"{command[0]} took more than {COMPILE_TIMEOUT_SECONDS} s") from error
+        raise BuildFailed(f"{command[0]} took more than {COMPILE_TIMEOUT_SECONDS} s.") from error
 
 
 CROSS_COMPILER = "riscv64-linux-gnu-gcc"

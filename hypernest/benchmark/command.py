@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -45,38 +46,28 @@ def bench(
     timeout: float = 300.0,
     json: Path | None = None,
 ) -> None:
-    """Measure the speed of hypernest side by side with QEMU.
+    """Runs the suite and prints the table.
 
-    Parameters
-    ----------
-    only
-        Run only this workload (may be given more than once).
-    peer
-        Run only this peer: qemu, hypernest or native (may be given more than once).
-    repeat
-        Runs of each workload on each peer; the median counts.
-    engine
-        The engine that hypernest uses.
-    quick
-        A tenth of the work, once: shows that everything runs, measures little.
-    timeout
-        Seconds that one run may take.
-    json
-        Write everything measured to this file.
+    `only` and `peer` name workloads and peers (all without), `repeat` is the number of runs whose median counts,
+    `quick` means a tenth of the work and once, `timeout` is in seconds for each run, and `json` is a file for
+    everything measured. Raises `BadOption` for a name that is not known, `BenchmarkFailed` after the table when a
+    run failed or peers computed different things, other `HypernestError` when a tool or the Debian image is missing.
     """
     from rich.console import Console
 
     from hypernest.benchmark.build import native_toolchain
     from hypernest.benchmark.host import host_facts
     from hypernest.benchmark.programs import build_program
-    from hypernest.benchmark.report import host_line, memory_line, table, write_json
+    from hypernest.benchmark.report import check_writable, host_line, memory_line, table, write_json
     from hypernest.benchmark.suite import run_suite
 
     if repeat < 1 or not timeout > 0:
-        raise BadOption("--repeat and --timeout must be above 0")
+        raise BadOption("--repeat and --timeout must be above 0.")
     workloads = [adjusted(workload, quick) for workload in chosen(WORKLOADS, only)]
-    peers = chosen(make_peers(engine), peer)
+    peers = chosen(make_peers(engine), peer or default_peers())
     names = [each.name for each in peers]
+    if json is not None:
+        check_writable(json)
     repeat = 1 if quick else repeat
     host = host_facts()
     native = native_toolchain() if "native" in names else None
@@ -108,18 +99,23 @@ def make_peers(engine: str) -> tuple[Peer, ...]:
     return (Qemu(), Hypernest(engine), Native())
 
 
+def default_peers() -> list[str]:
+    """Who takes part unless told otherwise: the host itself only where it has a compiler."""
+    return ["qemu", "hypernest", *(["native"] if shutil.which("gcc") else [])]
+
+
 def chosen(offered: Sequence[Named], names: Sequence[str] | None) -> list[Named]:
     """Those of `offered` that are named, in their own order; all of them without names."""
     known = [each.name for each in offered]
     if unknown := [name for name in names or () if name not in known]:
-        raise BadOption(f"{unknown[0]} is not one of {', '.join(known)}")
+        raise BadOption(f"{unknown[0]} is not one of {', '.join(known)}.")
     return [each for each in offered if not names or each.name in names]
 
 
 def report_problems(rows: Sequence[Row]) -> None:
     """Raises `BenchmarkFailed` with all that went wrong, if anything did."""
     if problems := [problem for row in rows for problem in row.problems]:
-        raise BenchmarkFailed("; ".join(problems))
+        raise BenchmarkFailed("; ".join(problems) + ".")
 
 
 def adjusted(workload: Workload, quick: bool) -> Workload:

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from hypernest.benchmark.build import BARE, GUESTS, LINUX, Toolchain
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from hypernest.benchmark.build import BARE, GUESTS, LINUX, BuildFailed, Toolchain
 from hypernest.benchmark.peers import BareProgram, LinuxProgram, Program
 from hypernest.benchmark.workloads import Kind, Workload
+from hypernest.images import cpio, initramfs
+from hypernest.images.cache import cache_folder
+
+IMAGE = "debian"
+GUEST_PATH = "bin/linux_workloads"
+
+
+class BootableImage(Protocol):
+    """What is needed of an image: see `hypernest.images`."""
+
+    @property
+    def kernel(self) -> Path: ...
+
+    @property
+    def initrds(self) -> Sequence[Path]: ...
+
+    @property
+    def append(self) -> str: ...
 
 
 def build_program(workload: Workload, native: Toolchain | None) -> Program:
@@ -13,15 +38,38 @@ def build_program(workload: Workload, native: Toolchain | None) -> Program:
         case Kind.BARE:
             return build_bare(workload, native)
         case Kind.LINUX:
-            return build_linux(workload)
+            from hypernest import images
+
+            return build_linux(workload, images.find(IMAGE))
 
 
 def build_bare(workload: Workload, native: Toolchain | None) -> BareProgram:
+    """An ELF file, and with the toolchain `native` the same for this host."""
     sources = [GUESTS / f"{workload.program}.c"]
     defines = {"ITERS": workload.count}
-    elf = BARE.build(sources, defines)
-    return BareProgram(elf, None if native is None else native.build(sources, defines))
+    return BareProgram(BARE.build(sources, defines), None if native is None else native.build(sources, defines))
 
 
-def build_linux(workload: Workload) -> LinuxProgram:
-    raise NotImplementedError(LINUX)
+def build_linux(workload: Workload, image: BootableImage) -> LinuxProgram:
+    """The image with one more layer over its initial file system: our program, and the command to run it."""
+    command = f"/{GUEST_PATH} {workload.program} {workload.count}" if workload.program else "true"
+    program = LINUX.build([GUESTS / "linux_workloads.c"])
+    try:
+        layers = [*(path.read_bytes() for path in image.initrds), initramfs.exec_overlay(command)]
+        layers.insert(-1, cpio.archive([cpio.file(GUEST_PATH, program.read_bytes(), 0o755)]))
+        initrd = _keep(b"".join(layers), workload.name)
+    except OSError as error:
+        raise BuildFailed(f"cannot make the initial file system of {workload.name}: {error}.") from error
+    return LinuxProgram(image.kernel, initrd, image.append)
+
+
+def _keep(content: bytes, name: str) -> Path:
+    """Writes `content` to the cache folder, whole or not at all; one file that all peers boot from."""
+    path = cache_folder() / "guests" / f"{name}-{hashlib.sha256(content).hexdigest()[:20]}.cpio"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            unfinished = Path(scratch) / path.name
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
+    return path

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ def table(rows: Sequence[Row], peers: Sequence[str], baseline: str) -> Table:
     from rich.table import Table
 
     others = [peer for peer in peers if peer != baseline]
-    result = Table(caption=f"medians in seconds; 'of {baseline}' is speed: above 1 is faster than {baseline}")
+    result = Table(caption=f"median seconds; 'of {baseline}' is speed")
     result.add_column("workload", no_wrap=True)
     for heading in (*peers, *(f"{peer}\nof {baseline}" for peer in others), "wanted", "MIPS"):
         result.add_column(heading, justify="right", no_wrap=True)
@@ -92,7 +93,7 @@ def host_line(host: HostFacts) -> str:
 
 
 def write_json(path: Path, rows: Sequence[Row], host: HostFacts, baseline: str, settings: dict[str, object]) -> None:
-    """Writes everything measured, every sample included; raises `HypernestError` when the file cannot be written."""
+    """Writes everything measured, every sample included; raises like `check_writable`."""
     import msgspec
 
     content = {
@@ -123,7 +124,19 @@ def write_json(path: Path, rows: Sequence[Row], host: HostFacts, baseline: str, 
             for row in rows
         ],
     }
-    try:
+    with _told(path):
         path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+
+
+def check_writable(path: Path) -> None:
+    """Raises `HypernestError` when no file can be written there; better now than after minutes of measuring."""
+    with _told(path), path.open("ab"):
+        pass
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise HypernestError(f"cannot write {path}: {error.strerror}") from error
+        raise HypernestError(f"cannot write {path}: {error.strerror}.") from error

@@ -105,10 +105,16 @@ def run_suite(
     timeout: float,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Row]:
-    """Yields a row as soon as its workload is done. `timeout` is in seconds and bounds each single run."""
+    """Yields a row as soon as its workload is done, if any peer takes part.
+
+    `timeout` is in seconds and bounds each single run. Everything is built before anything runs, so that what is
+    missing shows at once.
+    """
+    programs = []
     for workload in workloads:
         say(f"building {workload.name}")
-        program = build(workload)
+        programs.append(build(workload))
+    for workload, program in zip(workloads, programs, strict=True):
         results: dict[str, Result] = {}
         # A warm-up run that does not count, where a first run would differ from the later ones.
         warm_up = 0 if workload.cold or workload.metric is Metric.INSIDE else 1
@@ -127,7 +133,8 @@ def run_suite(
                     del results[peer.name]
                 elif repetition >= 0:
                     result.samples.append(sample)
-        yield Row(workload, results)
+        if results:
+            yield Row(workload, results)
 
 
 def _run_once(workload: Workload, peer: Peer, program: Program, timeout: float) -> Sample | None:

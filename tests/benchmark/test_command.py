@@ -46,7 +46,7 @@ def test_wrong_checksum_fails_after_the_table(
 
     monkeypatch.setattr(command, "make_peers", peers)
     with pytest.raises(BenchmarkFailed, match=r"matrix: checksums differ: native 0x.*, hypernest 0x0000000000000bad"):
-        bench(only=["matrix"], quick=True)
+        bench(only=["matrix"], peer=["native", "hypernest"], quick=True)
     assert "matrix" in capsys.readouterr().out
 
 
@@ -77,3 +77,9 @@ def test_every_workload_has_a_name_of_its_own() -> None:
     names = [workload.name for workload in WORKLOADS]
     assert len(set(names)) == len(names)
     assert all(workload.quick_count <= workload.count for workload in WORKLOADS)
+
+
+def test_host_without_a_compiler_leaves_its_column_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command.default_peers() == ["qemu", "hypernest", "native"]
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert command.default_peers() == ["qemu", "hypernest"]

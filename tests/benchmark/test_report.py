@@ -11,7 +11,15 @@ from rich.console import Console
 
 from hypernest.benchmark.host import cpu_model, host_facts
 from hypernest.benchmark.process import Run
-from hypernest.benchmark.report import host_line, memory_line, ratio_cell, seconds_cell, table, write_json
+from hypernest.benchmark.report import (
+    check_writable,
+    host_line,
+    memory_line,
+    ratio_cell,
+    seconds_cell,
+    table,
+    write_json,
+)
 from hypernest.benchmark.suite import Result, Row, Sample
 from hypernest.benchmark.workloads import Kind, Metric, Workload
 from hypernest.errors import HypernestError
@@ -86,8 +94,11 @@ def test_json_holds_everything(tmp_path: Path) -> None:
 
 
 def test_json_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "absent" / "bench.json"
     with pytest.raises(HypernestError, match=r"cannot write .*: No such file or directory"):
-        write_json(tmp_path / "absent" / "bench.json", [], host_facts(), "qemu", {})
+        write_json(path, [], host_facts(), "qemu", {})
+    with pytest.raises(HypernestError, match=r"cannot write .*: No such file or directory"):
+        check_writable(path)
 
 
 def test_host_facts(tmp_path: Path) -> None:

@@ -133,3 +133,7 @@ def test_median_and_ratio() -> None:
 def test_failure_leaves_no_ratio_even_with_samples() -> None:
     row = Row(INTEGER, {"qemu": Result("qemu", [sample(1.0)]), "h": Result("h", [sample(1.0)], "no end after 3 s")})
     assert row.ratio("h", "qemu") is None
+
+
+def test_workload_that_concerns_no_peer_has_no_row() -> None:
+    assert list(run_suite([INTEGER], [FakePeer("native", "")], build, repeat=1, timeout=10)) == []

@@ -1,0 +1,29 @@
+"""Measure speed and memory side by side with QEMU, and print a table of ratios."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hypernest.cli.arguments import count
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the suite."""
+    parser.add_argument("--only", metavar="NAME", action="append", help="only this workload; may be given again")
+    parser.add_argument(
+        "--peer", metavar="NAME", action="append", help="only this peer: qemu, hypernest, native; may be given again"
+    )
+    parser.add_argument("--repeat", metavar="N", type=count, default=3, help="runs of each workload; the median counts")
+    parser.add_argument("--engine", metavar="NAME", default="auto", help="the engine that hypernest uses")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work, once: it runs, but measures little")
+    parser.add_argument("--timeout", metavar="SECONDS", type=count, default=300, help="longest time for one run")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write everything measured to FILE")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Prints the table while it grows."""
+    from hypernest.benchmark.command import bench
+
+    bench(**vars(arguments))
+    return 0
