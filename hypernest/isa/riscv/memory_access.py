@@ -1,0 +1,112 @@
+"""Loads, stores and instruction fetch at virtual addresses, at any alignment (misaligned ones are done in hardware).
+
+Order of checks: where the bytes are (page faults, protection), then whether something answers there. Nothing is
+written before every byte of an access has passed. A fault on the second page of an access reports the first address
+of that page, as the manual asks (section 3.1.16). Devices take naturally aligned accesses only.
+"""
+
+from __future__ import annotations
+
+from hypernest.isa.hart import Access, Hart, Routine, routine
+from hypernest.isa.riscv.pmp import pmp_check
+from hypernest.isa.riscv.translation import access_fault, data_privilege
+from hypernest.isa.word import Word, concat, select, word
+
+PAGE = 4096
+
+
+def _locate(h: Hart, address: Word, size: Word | int, access: Access) -> Word:
+    """The guest-physical address of `size` bytes in one page, all of them permitted."""
+    physical = h.locate(address, access)
+    privilege = h.priv if access is Access.EXECUTE else data_privilege(h)
+    if pmp_check(h, physical, size, access, privilege) == 0:
+        raise access_fault(access, address)
+    return physical
+
+
+def _locate_ordinary(h: Hart, address: Word, size: int, access: Access) -> Word:
+    """`_locate` for an access inside one page: aligned, or else to RAM."""
+    physical = _locate(h, address, size, access)
+    if (address & (size - 1)) != 0 and h.is_memory(physical, size) == 0:
+        raise access_fault(access, address)
+    return physical
+
+
+def _locate_across(h: Hart, address: Word, size: int, access: Access) -> list[Word]:
+    """The guest-physical address of each byte of an access that crosses into another page. Both must be RAM."""
+    second = (address | (PAGE - 1)) + 1
+    count = second - address  # bytes in the first page
+    low = _locate(h, address, count, access)
+    high = _locate(h, second, size - count, access)
+    if h.is_memory(low & -PAGE, PAGE) == 0:
+        raise access_fault(access, address)
+    if h.is_memory(high, PAGE) == 0:
+        raise access_fault(access, second)
+    return [select(count > index, low + index, high + index - count) for index in range(size)]
+
+
+def _crosses(address: Word, size: int) -> Word:
+    return (address & (PAGE - 1)) > PAGE - size
+
+
+def _load(bits: int) -> Routine:
+    size = bits // 8
+
+    def load(h: Hart, address: Word) -> Word:
+        if size > 1 and _crosses(address, size):
+            places = _locate_across(h, address, size, Access.READ)
+            return concat(*(h.physical_load(place, 8)[0] for place in reversed(places)))
+        value, ok = h.physical_load(_locate_ordinary(h, address, size, Access.READ), bits)
+        if ok == 0:
+            raise access_fault(Access.READ, address)
+        return value
+
+    load.__name__ = f"load_{bits}"
+    return routine((64,), (bits,))(load)
+
+
+def _store(bits: int) -> Routine:
+    size = bits // 8
+
+    def store(h: Hart, address: Word, value: Word) -> None:
+        if size > 1 and _crosses(address, size):
+            for index, place in enumerate(_locate_across(h, address, size, Access.WRITE)):
+                h.physical_store(place, value.bits(index * 8 + 7, index * 8))
+            return
+        if h.physical_store(_locate_ordinary(h, address, size, Access.WRITE), value) == 0:
+            raise access_fault(Access.WRITE, address)
+
+    store.__name__ = f"store_{bits}"
+    return routine((64, bits))(store)
+
+
+LOAD: dict[int, Routine] = {bits: _load(bits) for bits in (8, 16, 32, 64)}
+STORE: dict[int, Routine] = {bits: _store(bits) for bits in (8, 16, 32, 64)}
+
+
+@routine((64,), (32,))
+def fetch(h: Hart, address: Word) -> Word:
+    """The instruction at an even address; a fault on its second half reports the address of that half."""
+    low: Word = fetch_parcel(h, address)
+    if (low & 3) != 3:
+        return low.zext(32)
+    return concat(fetch_parcel(h, address + 2), low)
+
+
+@routine((64,), (16,))
+def fetch_parcel(h: Hart, address: Word) -> Word:
+    """Sixteen bits of an instruction."""
+    value, ok = h.physical_load(_locate(h, address, 2, Access.EXECUTE), 16)
+    if ok == 0:
+        raise access_fault(Access.EXECUTE, address)
+    return value
+
+
+def zero_block(h: Hart, address: Word, size: int) -> None:
+    """Clear the aligned block of `size` bytes (at most a page) around an address. It must be RAM."""
+    physical = h.locate(address, Access.WRITE) & -size
+    permitted = pmp_check(h, physical, size, Access.WRITE, data_privilege(h))
+    if (permitted & h.is_memory(physical, size)) == 0:
+        raise access_fault(Access.WRITE, address)
+    for offset in range(0, size, 8):
+        h.physical_store(physical + offset, word(0))

@@ -1,0 +1,56 @@
+"""RV64GC with the privileged architecture: the tables and routines of all modules, as one `Isa`."""
+
+from __future__ import annotations
+
+from hypernest.isa.isa import Isa
+from hypernest.isa.riscv import a, b, c, cache_blocks, d, f, i, m, system, zicond, zicsr
+from hypernest.isa.riscv.csrs import CSRS
+from hypernest.isa.riscv.interrupts import interrupt_pending
+from hypernest.isa.riscv.memory_access import LOAD, STORE, fetch
+from hypernest.isa.riscv.state import REGISTERS
+from hypernest.isa.riscv.translation import data_context, fetch_context, translate
+from hypernest.isa.riscv.traps import Cause, take_interrupt, take_trap
+from hypernest.isa.row import Extension, Row
+
+EXTENSIONS: tuple[Extension, ...] = (
+    *(i.I, system.SYSTEM, m.M, a.A, f.F, d.D, c.C),
+    *(b.ZBA, b.ZBB, b.ZBS, zicond.ZICOND),
+    *(zicsr.ZICSR, system.ZIFENCEI, system.ZIHINTPAUSE, system.ZAWRS, cache_blocks.ZICBOM, cache_blocks.ZICBOZ),
+    *(system.PRIVILEGED, system.SVINVAL),
+)
+
+# For the device tree: the single letters of riscv,isa and the names of the rest, in canonical order.
+BASE_ISA = "rv64imafdc"
+EXTENSION_NAMES = (
+    *("zicbom", "zicboz", "zicntr", "zicond", "zicsr", "zifencei", "zihintpause", "zihpm", "zawrs"),
+    *("zba", "zbb", "zbs", "sstc", "svadu", "svinval"),
+)
+ISA_STRING = "_".join((BASE_ISA, *EXTENSION_NAMES))
+
+
+def _rows() -> dict[str, Row]:
+    rows: dict[str, Row] = {}
+    for extension in EXTENSIONS:
+        for name, row in extension.rows.items():
+            if name in rows:
+                raise ValueError(f"{name} is described in {rows[name].extension} and in {extension.name}")
+            rows[name] = row
+    return rows
+
+
+RISCV64 = Isa(
+    name="riscv64",
+    registers=REGISTERS,
+    rows=_rows(),
+    csrs=CSRS,
+    translate=translate,
+    load=LOAD,
+    store=STORE,
+    fetch=fetch,
+    take_trap=take_trap,
+    take_interrupt=take_interrupt,
+    interrupt_pending=interrupt_pending,
+    data_context=data_context,
+    fetch_context=fetch_context,
+    illegal_instruction=Cause.ILLEGAL_INSTRUCTION,
+)
