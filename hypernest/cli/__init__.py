@@ -1,0 +1,1 @@
+"""The command line: arguments and the terminal, thin over the Python API."""

@@ -1,0 +1,74 @@
+"""Finds the command that was asked for, and turns whatever ends it into a line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from hypernest.cli.arguments import Parser, UsageError, did_you_mean
+from hypernest.errors import HypernestError
+
+COMMANDS = {
+    "run": "boot a guest, Debian unless another is named",
+    "pull": "fetch a guest image",
+    "images": "list the guest images that are here",
+    "bench": "measure speed and memory side by side with QEMU",
+    "version": "print the versions of hypernest and of what it stands on",
+}
+"""The commands and what they do. Each is a module of this package, imported only when it is asked for, that has
+`add_arguments(parser)` and `execute(arguments) -> exit status`."""
+
+_ALIASES = {"-V": "version", "--version": "version"}
+
+INTERRUPTED = 130
+OUTPUT_CLOSED = 141
+"""What a shell reports for a program ended by SIGINT and by SIGPIPE."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Execute one command line (without the program's name); returns the exit status.
+
+    Errors a user can cause become one line on standard error. Anything else is a mistake of hypernest's own and
+    leaves a traceback.
+    """
+    try:
+        status = _dispatch(list(arguments))
+        sys.stdout.flush()
+        return status
+    except HypernestError as error:
+        print(f"hypernest: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes standard output once more at exit, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OUTPUT_CLOSED
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return 0
+    name = _ALIASES.get(arguments[0], arguments[0])
+    if name not in COMMANDS:
+        kind = "option" if name.startswith("-") else "command"
+        raise UsageError(f"unknown {kind} {name}{did_you_mean(name, COMMANDS)}, see hypernest --help.")
+    command = import_module(f"hypernest.cli.{name}")
+    parser = Parser(name, command.__doc__ or "")
+    command.add_arguments(parser)
+    status: int = command.execute(parser.parse(arguments[1:]))
+    return status
+
+
+def help_text() -> str:
+    """What `hypernest` alone prints."""
+    commands = "\n".join(f"  {name:<8} {summary}" for name, summary in COMMANDS.items())
+    return (
+        "usage: hypernest COMMAND [OPTION]...\n\n"
+        "A RISC-V virtual machine that boots unmodified Linux.\n\n"
+        f"commands:\n{commands}\n\n"
+        "hypernest COMMAND --help tells more about a command."
+    )

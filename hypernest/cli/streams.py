@@ -1,0 +1,82 @@
+"""The guest's console on standard input and output that are no terminal: files, pipes, nothing."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from hypernest.errors import HypernestError
+
+_CHUNK = 4096
+
+
+class OutputLost(HypernestError):
+    """Standard output takes no more."""
+
+
+class Streams:
+    """A console back end on two file descriptors. Bytes pass unchanged, and at once.
+
+    After the end of the input the guest goes on without. When the output fails, what the guest writes is dropped and
+    the next `read` or `check` raises: `BrokenPipeError` if the reader has gone, else `OutputLost`.
+    """
+
+    def __init__(self, source: int, sink: int) -> None:
+        self._source = source
+        self._sink = sink
+        self._ended = False
+        self._failure: OSError | None = None
+
+    def write(self, data: bytes) -> None:
+        """Returns when all of `data` has left; waits for a slow reader."""
+        if self._failure is not None:
+            return
+        view = memoryview(data)
+        try:
+            while view:
+                try:
+                    view = view[os.write(self._sink, view) :]
+                except BlockingIOError:  # someone shares the descriptor and made it non-blocking
+                    select.select([], [self._sink], [])
+        except OSError as error:
+            self._failure = error
+
+    def read(self) -> bytes:
+        """The input that is there, at most 4 KiB at a time."""
+        self.check()
+        if self._ended or not self._ready([self._source], 0):
+            return b""
+        try:
+            data = os.read(self._source, _CHUNK)
+        except BlockingIOError:
+            return b""
+        except OSError:  # a terminal that is gone, a folder
+            data = b""
+        self._ended = not data
+        return data
+
+    def check(self) -> None:
+        """Raises what went wrong with the output, if anything did."""
+        match self._failure:
+            case None:
+                return
+            case BrokenPipeError():
+                raise self._failure
+            case failure:
+                raise OutputLost(f"the output of the guest cannot be written: {failure.strerror}.") from failure
+
+    def wait(self, seconds: float | None) -> None:
+        """Sleep until there is input, or `seconds` have gone by."""
+        self._ready(self._sources(), seconds)
+
+    def _sources(self) -> list[int]:
+        return [] if self._ended else [self._source]
+
+    def _ready(self, sources: list[int], seconds: float | None) -> list[int]:
+        try:
+            return select.select(sources, [], [], seconds)[0]
+        except (OSError, ValueError):  # closed by whoever started us
+            self._ended = True
+            time.sleep(seconds or 0)
+            return []
