@@ -66,9 +66,14 @@ class Streams:
             case failure:
                 raise OutputLost(f"the output of the guest cannot be written: {failure.strerror}.") from failure
 
-    def wait(self, seconds: float | None) -> None:
-        """Sleep until there is input, or `seconds` have gone by."""
-        self._ready(self._sources(), seconds)
+    def wait(self, seconds: float | None) -> bool:
+        """Sleep until there is input, or `seconds` have gone by.
+
+        False if no input can come any more; then it does not sleep without a limit.
+        """
+        if not self._ended or seconds is not None:
+            self._ready(self._sources(), seconds)
+        return not self._ended
 
     def _sources(self) -> list[int]:
         return [] if self._ended else [self._source]

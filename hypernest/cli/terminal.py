@@ -77,11 +77,14 @@ class Terminal(Streams):
             return typed
         return b"".join(map(self._key, typed))
 
-    def wait(self, seconds: float | None) -> None:
-        """Sleep until there is a key or a new window size, or `seconds` have gone by."""
+    def wait(self, seconds: float | None) -> bool:
+        """Sleep until there is a key or a new window size, or `seconds` have gone by; false as for `Streams`."""
+        if self._ended and seconds is None:
+            return False
         if self._wake_reader in self._ready([*self._sources(), self._wake_reader], seconds):
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_reader, 4096)
+        return not self._ended
 
     def _key(self, key: int) -> bytes:
         if self._escaped:

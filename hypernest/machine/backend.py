@@ -23,5 +23,8 @@ class ConsoleBackend(Protocol):
         gone): the machine lets the exception pass and stays between two turns, able to go on.
         """
 
-    def wait(self, seconds: float | None) -> None:
-        """Sleep until there may be input or a change of window size, or `seconds` have gone by (None: no limit)."""
+    def wait(self, seconds: float | None) -> bool:
+        """Sleep until there may be input or a change of window size, or `seconds` have gone by (None: no limit).
+
+        False if no input can come any more; then it does not sleep without a limit.
+        """
