@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypernest.errors import HypernestError
-from hypernest.images.cache import cache_folder
+from hypernest.images.cache import cache_folder, make_private
 
 GUESTS = Path(__file__).parent / "guests"
 COMPILE_TIMEOUT_SECONDS = 120
@@ -79,7 +79,7 @@ class Toolchain:
     @staticmethod
     def _compile(command: list[str], result: Path) -> None:
         try:
-            result.parent.mkdir(parents=True, exist_ok=True)
+            make_private(result.parent)
             with tempfile.TemporaryDirectory(dir=result.parent) as scratch:
                 program = Path(scratch) / "program"
                 done = _run([*command, "-o", str(program)])

@@ -13,10 +13,11 @@ from hypernest.benchmark.build import BARE, GUESTS, LINUX, BuildFailed, Toolchai
 from hypernest.benchmark.peers import BareProgram, LinuxProgram, Program
 from hypernest.benchmark.workloads import Kind, Workload
 from hypernest.images import cpio, initramfs
-from hypernest.images.cache import cache_folder
+from hypernest.images.cache import cache_folder, make_private
 
 IMAGE = "debian"
 GUEST_PATH = "bin/linux_workloads"
+ONLY_BOOT = "echo bench: begin; echo bench: end 0x0000000000000000"
 
 
 class BootableImage(Protocol):
@@ -33,14 +34,14 @@ class BootableImage(Protocol):
 
 
 def build_program(workload: Workload, native: Toolchain | None) -> Program:
-    """Builds `workload`, or finds it built; raises `HypernestError` when a tool or the Debian image is missing."""
+    """Builds `workload`, or finds it built; raises `HypernestError` when a tool or the Debian image cannot be had."""
     match workload.kind:
         case Kind.BARE:
             return build_bare(workload, native)
         case Kind.LINUX:
             from hypernest import images
 
-            return build_linux(workload, images.find(IMAGE))
+            return build_linux(workload, images.pull(IMAGE))
 
 
 def build_bare(workload: Workload, native: Toolchain | None) -> BareProgram:
@@ -52,7 +53,7 @@ def build_bare(workload: Workload, native: Toolchain | None) -> BareProgram:
 
 def build_linux(workload: Workload, image: BootableImage) -> LinuxProgram:
     """The image with one more layer over its initial file system: our program, and the command to run it."""
-    command = f"/{GUEST_PATH} {workload.program} {workload.count}" if workload.program else "true"
+    command = f"/{GUEST_PATH} {workload.program} {workload.count}" if workload.program else ONLY_BOOT
     program = LINUX.build([GUESTS / "linux_workloads.c"])
     try:
         layers = [*(path.read_bytes() for path in image.initrds), initramfs.exec_overlay(command)]
@@ -67,7 +68,7 @@ def _keep(content: bytes, name: str) -> Path:
     """Writes `content` to the cache folder, whole or not at all; one file that all peers boot from."""
     path = cache_folder() / "guests" / f"{name}-{hashlib.sha256(content).hexdigest()[:20]}.cpio"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             unfinished = Path(scratch) / path.name
             unfinished.write_bytes(content)

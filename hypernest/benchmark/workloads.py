@@ -55,9 +55,9 @@ WORKLOADS = (
     Workload("matrix", "matrix product, fused", Kind.BARE, "matrix", 40, 3),
     Workload("mandelbrot", "Mandelbrot set", Kind.BARE, "mandelbrot", 25, 2),
     Workload("boot", "boot to user space, power off", Kind.LINUX, "", 0, 0, Metric.WALL, goal=1.0),
-    Workload("syscalls", "system calls", Kind.LINUX, "syscalls", 3_000_000, 100_000),
-    Workload("forkexec", "fork and exec", Kind.LINUX, "forkexec", 500, 50),
-    Workload("freshpages", "touching fresh pages", Kind.LINUX, "freshpages", 30, 3),
+    Workload("syscalls", "system calls", Kind.LINUX, "syscalls", 1_000_000, 50_000),
+    Workload("forkexec", "fork and exec", Kind.LINUX, "forkexec", 100, 10),
+    Workload("freshpages", "touching fresh pages", Kind.LINUX, "freshpages", 6, 1),
     Workload("sha256", "SHA-256", Kind.LINUX, "sha256", 300, 20),
     Workload("sorttext", "sorting text", Kind.LINUX, "sorttext", 200_000, 20_000),
 )

@@ -57,7 +57,7 @@ def test_peers_alternate() -> None:
 
 def test_whole_process_metric_has_a_warm_up_run_that_does_not_count() -> None:
     log: list[str] = []
-    row = run_one(BOOT, FakePeer("a", "true", log), repeat=2)
+    row = run_one(BOOT, FakePeer("a", GOOD.format(1), log), repeat=2)
     assert log == ["a"] * 3
     assert len(row.results["a"].samples) == 2
 
