@@ -27,7 +27,7 @@ def _locate(h: Hart, address: Word, size: Word | int, access: Access) -> Word:
 def _locate_ordinary(h: Hart, address: Word, size: int, access: Access) -> Word:
     """`_locate` for an access inside one page: aligned, or else to RAM."""
     physical = _locate(h, address, size, access)
-    if (address & (size - 1)) != 0 and h.is_memory(physical, size) == 0:
+    if size > 1 and (address & (size - 1)) != 0 and h.is_memory(physical, size) == 0:
         raise access_fault(access, address)
     return physical
 

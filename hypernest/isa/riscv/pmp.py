@@ -13,6 +13,7 @@ R, W, X, MODE, LOCKED = 0, 1, 2, 3, 7  # bits of an entry's configuration; MODE 
 OFF, TOR, NA4, NAPOT = range(4)
 
 _EVERYTHING = NAPOT << MODE | 1 << X | 1 << W | 1 << R  # an unlocked entry that allows all it covers
+_END = 1 << 57  # the end of the largest region that an entry can cover
 
 
 @routine((64, 64, 2, 2), (1,))
@@ -22,7 +23,8 @@ def pmp_check(h: Hart, address: Word, size: Word, access: Word, privilege: Word)
     The first entry that matches any byte decides, and must match all of them. Access 3 (cache management) needs what
     a load needs.
     """
-    if ((h.read("pmpcfg", 0) & 0xFF) == _EVERYTHING) & (h.read("pmpaddr", 0) == ADDRESS_BITS):
+    first_is_open = ((h.read("pmpcfg", 0) & 0xFF) == _EVERYTHING) & (h.read("pmpaddr", 0) == ADDRESS_BITS)
+    if first_is_open & (address < _END):  # how a hosted hart is set up
         return word(1, 1)
     if h.read("pmpcfg", 1) == 0:
         return _decide(h, PMP_ENTRIES // 2, address, size, access, privilege)
