@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 MEMORY_LIMIT_BYTES = 150 << 20
 MEBIBYTE = 1 << 20
 NOTHING = "-"
+# Runnable processes a CPU, beyond which peers wait for others and not for themselves.
+BUSY_SHARE = 0.4
 
 
 def table(rows: Sequence[Row], peers: Sequence[str], baseline: str) -> Table:
     """Seconds (medians) for every peer, and the speed of all but the baseline as a share of the baseline's."""
+    from rich import box
     from rich.table import Table
 
     others = [peer for peer in peers if peer != baseline]
-    result = Table(caption=f"median seconds; 'of {baseline}' is speed")
+    result = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, caption=f"median seconds; 'of {baseline}' is speed"
+    )
     result.add_column("workload", no_wrap=True)
     for heading in (*peers, *(f"{peer}\nof {baseline}" for peer in others), "wanted", "MIPS"):
         result.add_column(heading, justify="right", no_wrap=True)
@@ -89,7 +94,8 @@ def memory_line(rows: Sequence[Row]) -> str:
 
 def host_line(host: HostFacts) -> str:
     load = " ".join(f"{value:.2f}" for value in host.load_average)
-    return f"{host.cpu}, {host.cpus} CPUs, {host.qemu}, Python {host.python}, load average {load}"
+    busy = " (busy: read these figures with care)" if host.load_average[0] > BUSY_SHARE * host.cpus else ""
+    return f"{host.cpu}, {host.cpus} CPUs, {host.qemu}, Python {host.python}, load average {load}{busy}"
 
 
 def write_json(path: Path, rows: Sequence[Row], host: HostFacts, baseline: str, settings: dict[str, object]) -> None:

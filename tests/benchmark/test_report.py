@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from hypernest.benchmark.report import (
     write_json,
 )
 from hypernest.benchmark.suite import Result, Row, Sample
-from hypernest.benchmark.workloads import Kind, Metric, Workload
+from hypernest.benchmark.workloads import WORKLOADS, Kind, Metric, Workload
 from hypernest.errors import HypernestError
 
 INTEGER = Workload("integer", "integer mix", Kind.BARE, "integer", 1, 1, goal=0.5)
@@ -39,7 +41,12 @@ def row(workload: Workload, **seconds: float) -> Row:
 def printed(rows: list[Row], *peers: str) -> list[list[str]]:
     out = io.StringIO()
     Console(file=out, width=160).print(table(rows, peers, "qemu"))
-    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.getvalue().splitlines() if "│" in line]
+    names = {row.workload.name for row in rows}
+    return [
+        re.split(r"  +", line.strip())
+        for line in out.getvalue().splitlines()
+        if line.split()[:1] and line.split()[0] in names
+    ]
 
 
 def test_table_shows_seconds_and_speed() -> None:
@@ -48,10 +55,16 @@ def test_table_shows_seconds_and_speed() -> None:
 
 
 def test_table_fits_a_narrow_terminal() -> None:
+    peers = ("qemu", "hypernest", "native")
+    results = {
+        "qemu": result("qemu", 123.4),
+        "hypernest": result("hypernest", 123.4, mips=915.0),
+        "native": result("native", 123.4),
+    }
     out = io.StringIO()
-    Console(file=out, width=80).print(table([row(INTEGER, qemu=1.0)], ("qemu", "hypernest", "native"), "qemu"))
-    lines = out.getvalue().splitlines()
-    assert max(map(len, lines)) <= 80 and "…" not in out.getvalue()
+    Console(file=out, width=80).print(table([Row(each, results) for each in WORKLOADS], peers, "qemu"))
+    assert max(map(len, out.getvalue().splitlines())) <= 80
+    assert "…" not in out.getvalue()
 
 
 def test_peer_that_took_no_part_and_peer_that_failed() -> None:
@@ -106,4 +119,6 @@ def test_host_facts(tmp_path: Path) -> None:
     cpuinfo.write_text("processor\t: 0\nmodel name\t: Some CPU\n")
     assert cpu_model(cpuinfo) == "Some CPU"
     assert cpu_model(tmp_path / "absent")
-    assert "load average" in host_line(host_facts())
+    idle = dataclasses.replace(host_facts(), cpus=4, load_average=(0.5, 3.0, 3.0))
+    assert host_line(idle).endswith("load average 0.50 3.00 3.00")
+    assert "busy" in host_line(dataclasses.replace(idle, load_average=(2.0, 0.0, 0.0)))
