@@ -10,10 +10,11 @@ from typing import Any
 
 from hypernest.devices.bus import BusError
 from hypernest.engines.engine import Devices, Exit
-from hypernest.engines.hart_state import HartState, Layout
+from hypernest.engines.hart_state import HartState
 from hypernest.isa.decoder import Decoder
 from hypernest.isa.hart import Access, Hart, Routine, Trap
 from hypernest.isa.isa import Isa
+from hypernest.isa.layout import Layout
 from hypernest.isa.row import Row
 from hypernest.isa.word import Word, word
 from hypernest.memory import GuestMemory

@@ -249,7 +249,7 @@ class _Assembly:
                     raise ValueError(f"{value:#x} does not fit into 20 bits")
                 return signed(value, 20) << 12
             case Kind.TARGET:
-                return evaluate(text, place) - place.address
+                return signed(evaluate(text, place) - place.address, 64)
             case _:
                 return evaluate(text, place)
 

@@ -28,3 +28,5 @@ class Isa:
     data_context: Routine  # () -> 2 bits: loads and stores with equal contexts translate alike between flushes
     fetch_context: Routine  # () -> 2 bits: the same for instruction fetch
     illegal_instruction: int  # the cause of an instruction that no row describes
+    page_uniform: Routine  # (guest-physical address) -> 1 bit: is protection the same in all of its page?
+    sink: tuple[str, int]  # the register file whose number 0 ignores writes, and the number that takes them natively

@@ -44,9 +44,9 @@ def _store_conditional(bits: int) -> Semantics:
     def execute(h: Hart) -> None:
         physical = _locate(h, Access.WRITE, bits // 8)
         holds = h.reservation_valid & (h.reservation == physical)
-        h.write("reservation_valid", 0)
         if holds:
             h.store(h.rs1, h.rs2.trunc(bits))
+        h.write("reservation_valid", 0)
         h.rd = bit(~holds)
 
     return execute

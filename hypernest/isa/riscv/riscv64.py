@@ -7,7 +7,8 @@ from hypernest.isa.riscv import a, b, c, cache_blocks, d, f, i, m, system, zicon
 from hypernest.isa.riscv.csrs import CSRS
 from hypernest.isa.riscv.interrupts import interrupt_pending
 from hypernest.isa.riscv.memory_access import LOAD, STORE, fetch
-from hypernest.isa.riscv.state import REGISTERS
+from hypernest.isa.riscv.pmp import pmp_page_uniform
+from hypernest.isa.riscv.state import REGISTERS, SINK
 from hypernest.isa.riscv.translation import data_context, fetch_context, translate
 from hypernest.isa.riscv.traps import Cause, take_interrupt, take_trap
 from hypernest.isa.row import Extension, Row
@@ -53,4 +54,6 @@ RISCV64 = Isa(
     data_context=data_context,
     fetch_context=fetch_context,
     illegal_instruction=Cause.ILLEGAL_INSTRUCTION,
+    page_uniform=pmp_page_uniform,
+    sink=("x", SINK),
 )

@@ -1,0 +1,131 @@
+"""The interpreter as an engine: loads the native code and gives it harts, memory and devices."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from pathlib import Path
+from typing import Any
+
+from hypernest.devices.bus import BusError
+from hypernest.engines.engine import Devices, Exit
+from hypernest.engines.hart_state import HartState
+from hypernest.engines.interpreter.object_code import object_code, target_machine
+from hypernest.engines.interpreter.words import BLOCK_BYTES, SHARED, EngineWords
+from hypernest.isa.isa import Isa
+from hypernest.isa.layout import Layout
+from hypernest.memory import GuestMemory
+
+POOL_BYTES = 64 << 20  # room for predecoded code; when it is full, everything is decoded anew
+MAX_HARTS = 8
+
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+_FLUSH = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_WRITTEN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64)
+_DEVICE = ctypes.CFUNCTYPE(
+    ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64
+)
+
+
+class InterpreterEngine:
+    """Runs harts in generated native code. See `engine.Engine` for the contract; ValueError beyond eight harts."""
+
+    def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices, cache: Path) -> None:
+        """`cache` is the folder in which the native code is kept."""
+        self._memory, self._devices = memory, devices
+        self._layout = Layout(isa.registers)
+        self._words = EngineWords(self._layout)
+        self._native = _load(object_code(cache))
+        self._run = _RUN(self._native.get_function_address("hypernest_run"))
+        self._flush = _FLUSH(self._native.get_function_address("hypernest_flush_translations"))
+        self._forget = _FLUSH(self._native.get_function_address("hypernest_forget_code"))
+        self._written = _WRITTEN(self._native.get_function_address("hypernest_written"))
+        self._device = _DEVICE(self._access)
+        self._error: BaseException | None = None
+        self._harts: dict[int, HartState] = {}
+        # Anonymous mappings cost nothing until they are touched.
+        pages = memory.size >> 12
+        self._code_pages = mmap.mmap(-1, max(pages * 8, mmap.PAGESIZE))
+        self._pool = mmap.mmap(-1, POOL_BYTES)
+        self._shared = (ctypes.c_uint64 * len(SHARED))()
+        self._set_shared("code_pages", _address(self._code_pages))
+        self._set_shared("pages", pages)
+        self._set_shared("pool", _address(self._pool))
+        self._set_shared("pool_size", POOL_BYTES // BLOCK_BYTES * BLOCK_BYTES)
+
+    def _set_shared(self, name: str, value: int) -> None:
+        self._shared[SHARED.index(name)] = value
+
+    def _get(self, hart: HartState, name: str) -> int:
+        return hart.words[self._words.offsets[name]]
+
+    def _set(self, hart: HartState, name: str, value: int) -> None:
+        hart.words[self._words.offsets[name]] = value
+
+    def new_hart(self) -> HartState:
+        number = len(self._harts)
+        if number >= MAX_HARTS:
+            raise ValueError(f"a machine has at most {MAX_HARTS} harts")
+        hart = HartState(self._layout, self._words.count)
+        self._harts[hart.address] = hart
+        self._set(hart, "ram_base", self._memory.base)
+        self._set(hart, "ram_size", self._memory.size)
+        self._set(hart, "shared", ctypes.addressof(self._shared))
+        device = ctypes.cast(self._device, ctypes.c_void_p).value
+        assert device is not None
+        self._set(hart, "device", device)
+        self._set_shared(f"hart_{number}", hart.address)
+        self._set_shared("harts", number + 1)
+        self._flush(hart.address)
+        return hart
+
+    def run(self, hart: HartState, steps: int) -> Exit:
+        self._run(hart.address, self._memory.host_address, steps)
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return Exit(self._get(hart, "exit"))
+
+    def _access(self, hart_address: int, address: int, size: int, value: int, write: int) -> int:
+        """What native code calls for everything outside RAM."""
+        hart = self._harts[hart_address]
+        try:
+            result = self._devices.write(address, size, value) if write else self._devices.read(address, size)
+        except BusError:
+            self._set(hart, "device_ok", 0)
+            return 0
+        except BaseException as error:  # carried over the native frames; `run` raises it
+            self._error = error
+            hart["stop"] = 1
+            result = 0
+        self._set(hart, "device_ok", 1)
+        return result or 0
+
+    def invalidate(self, address: int, count: int) -> None:
+        if count:
+            self._written(ctypes.addressof(self._shared), address - self._memory.base, count)
+
+    def flush_translations(self, hart: HartState) -> None:
+        self._flush(hart.address)
+
+    def statistics(self) -> dict[str, int]:
+        """Counters since the engine was made: traps, interrupts, pages of code decoded and dropped."""
+        counters = {name: int(self._shared[SHARED.index(name)]) for name in SHARED[-3:]}
+        for name in ("exceptions", "interrupts"):
+            counters[name] = sum(self._get(hart, name) for hart in self._harts.values())
+        return counters
+
+
+def _address(mapping: mmap.mmap) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(mapping))
+
+
+def _load(code: bytes) -> Any:
+    """An LLVM execution engine with the object loaded and ready to call."""
+    import llvmlite.binding as llvm
+
+    machine = target_machine()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine

@@ -1,0 +1,295 @@
+"""Fast handlers: one per instruction and length, for the case that nothing unusual happens.
+
+A handler works on its slot's operands, assumes that memory accesses hit the translation cache, and tail-calls the
+handler of the next slot. Where an assumption fails (a trap, a miss, a device) it has changed nothing yet and leaves the
+instruction to `@slow`, which executes it completely.
+
+`budget` is not the number of steps left but that number minus the instructions from this slot to the end of its page.
+It does not change while execution runs straight on, so only jumps adjust it; and as long as it is not negative, the
+steps cannot run out before the next jump.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypernest.engines.interpreter.words import PAGE_SLOTS, REMAINING_AT, TLB_ENTRIES, TLB_ENTRY_BYTES
+from hypernest.isa.hart import Pure, Routine
+from hypernest.isa.row import Row
+from hypernest.isa.trace import Block, Branch, Effect, Returned, Trapped
+from hypernest.isa.word import Word
+from hypernest.lowering.blocks import LIKELY, bind_results, result_type
+from hypernest.lowering.functions import HART_ALIAS, RAM_ALIAS, SLOT_ALIAS, FunctionLowering, HartLowering, HartText, quoted
+from hypernest.lowering.host_float import host_float
+from hypernest.lowering.slots import SLOT_BYTES, SlotLayout
+
+HANDLER = "ptr %op, ptr %hart, ptr %ram, i64 %budget"
+PAGE_MASK = -4096
+
+
+class _NotFast(Exception):
+    """This instruction has nothing to gain from a fast handler."""
+
+
+class FastLowering(HartLowering):
+    """Lowers one semantic function as a handler."""
+
+    def __init__(self, text: HartText, slots: SlotLayout, length: int, near: bool) -> None:
+        super().__init__(text, slots)
+        self.length, self.near = length, near
+        self.committed = False
+        self.ended = False
+        self.located: dict[tuple[Word, int], str] = {}
+
+    def enter_side(self) -> Any:
+        return self.committed, self.ended, dict(self.located)
+
+    def leave_side(self, saved: Any) -> None:
+        self.committed, self.ended, self.located = saved
+
+    # --- endings ---------------------------------------------------------------------------------------------------
+
+    def give_up(self, *_: Any) -> bool:
+        """Leave the instruction to complete execution."""
+        if self.committed:
+            raise _NotFast
+        self.text.emit("br label %slow")
+        return False
+
+    def trapped(self, end: Trapped) -> None:
+        self.give_up()
+
+    def returned(self, end: Returned) -> None:
+        if not self.ended:
+            following = self.text.define(f"getelementptr i8, ptr %op, i64 {self.length // 2 * SLOT_BYTES}")
+            dispatch(self.text, following, "%budget")
+
+    # Everything that may trap, look at the clock or change translation is left to complete execution.
+    effect_call = effect_csr_read = effect_csr_write = effect_clock = effect_wait = effect_reschedule = give_up
+    effect_physical_load = effect_physical_store = effect_flush_translations = give_up
+
+    def effect_flush_instructions(self, effect: Effect) -> None:
+        """Writes to predecoded code are seen as they happen."""
+
+    def effect_pure(self, effect: Effect, called: Pure, *arguments: Word) -> None:
+        slow = f"call {result_type(called.results)} @pure_{called.name}"
+        given = ", ".join(f"i{w.width} {self.text.value(w)}" for w in arguments)
+        quick = host_float(self.text, called.name, [self.text.value(w) for w in arguments], f"{slow}({given})")
+        if quick is None:
+            super().effect_pure(effect, called, *arguments)
+        else:
+            bind_results(self.text, effect.results, quick, result_type(called.results))
+
+    # --- registers -------------------------------------------------------------------------------------------------
+
+    def read(self, register: str, index: Word | int) -> str:
+        if register == "pc":
+            return program_counter(self.text, "%op")
+        if register == "retired":
+            raise _NotFast
+        return super().read(register, index)
+
+    def effect_write(self, effect: Effect, register: str, index: Word | int, value: Word) -> None:
+        super().effect_write(effect, register, index, value)
+        self.committed = True
+
+    # --- memory ----------------------------------------------------------------------------------------------------
+
+    def _probe(self, address: str, size: int, tag_at: int) -> str:
+        """The offset in RAM of a virtual address that the cache knows; one compare checks permission and alignment."""
+        text = self.text
+        if self.committed:
+            raise _NotFast
+        index = text.define(f"lshr i64 {address}, {12 - TLB_ENTRY_BYTES.bit_length() + 1}")
+        index = text.define(f"and i64 {index}, {(TLB_ENTRIES - 1) * TLB_ENTRY_BYTES}")
+        table = text.get("data_tlb", "ptr")
+        entry = text.define(f"getelementptr i8, ptr {table}, i64 {index}")
+        place = text.define(f"getelementptr i8, ptr {entry}, i64 {tag_at}")
+        tag = text.define(f"load i64, ptr {place}{HART_ALIAS}")
+        page = text.define(f"and i64 {address}, {PAGE_MASK | (size - 1)}")
+        hit = text.define(f"icmp eq i64 {page}, {tag}")
+        on = text.fresh("hit")
+        text.emit(f"br i1 {hit}, label %{on}, label %slow{LIKELY}")
+        text.start(on)
+        place = text.define(f"getelementptr i8, ptr {entry}, i64 16")
+        addend = text.define(f"load i64, ptr {place}{HART_ALIAS}")
+        return text.define(f"add i64 {address}, {addend}")
+
+    def effect_load(self, effect: Effect, address: Word, bits: int) -> None:
+        offset = self._probe(self.text.value(address), bits // 8, 0)
+        pointer = self.text.define(f"getelementptr i8, ptr %ram, i64 {offset}")
+        self.text.bind(effect.results[0], self.text.define(f"load i{bits}, ptr {pointer}, align 1{RAM_ALIAS}"))
+
+    def effect_store(self, effect: Effect, address: Word, value: Word) -> None:
+        offset = self.located.get((address, 1))
+        value_name = self.text.value(value)
+        if offset is None:
+            offset = self._probe(self.text.value(address), value.width // 8, 8)
+        else:  # located without a size: keep it inside its page
+            bits = self.text.define(f"and i64 {self.text.value(address)}, {value.width // 8 - 1}")
+            aligned, on = self.text.define(f"icmp eq i64 {bits}, 0"), self.text.fresh("aligned")
+            self.text.emit(f"br i1 {aligned}, label %{on}, label %slow{LIKELY}")
+            self.text.start(on)
+        pointer = self.text.define(f"getelementptr i8, ptr %ram, i64 {offset}")
+        self.text.emit(f"store i{value.width} {value_name}, ptr {pointer}, align 1{RAM_ALIAS}")
+        self.committed = True
+
+    def effect_locate(self, effect: Effect, address: Word, access: int) -> bool | None:
+        if access > 1:
+            return self.give_up()
+        offset = self.located[address, access] = self._probe(self.text.value(address), 1, 8 * access)
+        self.text.bind(effect.results[0], self.text.define(f"add i64 {offset}, {self.text.get('ram_base')}"))
+        return None
+
+    # --- control flow ----------------------------------------------------------------------------------------------
+
+    def effect_branch(self, effect: Effect, offset: Word) -> None:
+        self.ended = True
+        text = self.text
+        if not self.near:
+            self._jump(text.define(f"add i64 {program_counter(text, '%op')}, {text.value(offset)}"))
+            return
+        # A jump within the page: predecoding replaced the immediate by (distance, what it costs the budget).
+        place = text.define("getelementptr i8, ptr %op, i64 8")
+        packed = text.define(f"load i32, ptr {place}, align 4{SLOT_ALIAS}")
+        low = text.define(f"trunc i32 {packed} to i16")
+        distance = text.define(f"sext i16 {low} to i64")
+        distance = text.define(f"shl i64 {distance}, 3")
+        cost = text.define(f"ashr i32 {packed}, 16")
+        cost = text.define(f"sext i32 {cost} to i64")
+        target = text.define(f"getelementptr i8, ptr %op, i64 {distance}")
+        budget = text.define(f"add i64 %budget, {cost}")
+        dispatch_checked(text, target, budget)
+
+    def effect_jump(self, effect: Effect, target: Word) -> None:
+        self.ended = True
+        self._jump(self.text.value(target))
+
+    def _jump(self, target: str) -> None:
+        """Go on at a virtual address: through the table of code pages, or completely if it does not know the page."""
+        text = self.text
+        left = text.define(f"add i64 %budget, {remaining_in_page(text, '%op')}")
+        left = text.define(f"sub i64 {left}, 1")
+        index = text.define(f"lshr i64 {target}, {12 - TLB_ENTRY_BYTES.bit_length() + 1}")
+        index = text.define(f"and i64 {index}, {(TLB_ENTRIES - 1) * TLB_ENTRY_BYTES}")
+        table = text.get("code_tlb", "ptr")
+        entry = text.define(f"getelementptr i8, ptr {table}, i64 {index}")
+        tag = text.define(f"load i64, ptr {entry}{HART_ALIAS}")
+        page = text.define(f"and i64 {target}, {PAGE_MASK}")
+        hit = text.define(f"icmp eq i64 {page}, {tag}")
+        known, unknown = text.fresh("known"), text.fresh("unknown")
+        text.emit(f"br i1 {hit}, label %{known}, label %{unknown}{LIKELY}")
+        text.start(unknown)
+        text.put("pc", target)
+        text.put("remaining", left)
+        tail_call(text, "@resume", "%op", "%budget")
+        text.start(known)
+        place = text.define(f"getelementptr i8, ptr {entry}, i64 8")
+        slots = text.define(f"load ptr, ptr {place}{HART_ALIAS}")
+        place = text.define(f"getelementptr i8, ptr {entry}, i64 16")
+        bias = text.define(f"load i64, ptr {place}{HART_ALIAS}")
+        text.put("slots", slots, "ptr")
+        text.put("bias", bias)
+        inside = text.define(f"and i64 {target}, {~PAGE_MASK & ~1}")
+        at = text.define(f"shl i64 {inside}, 3")
+        slot = text.define(f"getelementptr i8, ptr {slots}, i64 {at}")
+        at = text.define(f"add i64 {inside}, {REMAINING_AT}")
+        place = text.define(f"getelementptr i8, ptr {slots}, i64 {at}")
+        count = text.define(f"load i16, ptr {place}{SLOT_ALIAS}")
+        count = text.define(f"zext i16 {count} to i64")
+        dispatch_checked(text, slot, text.define(f"sub i64 {left}, {count}"))
+
+
+def program_counter(text: HartText, op: str) -> str:
+    """The virtual address of the instruction whose slot is `op`."""
+    number = text.define(f"ptrtoint ptr {op} to i64")
+    return text.define(f"add i64 {text.define(f'lshr i64 {number}, 3')}, {text.get('bias')}")
+
+
+def remaining_in_page(text: HartText, op: str) -> str:
+    """How many instructions run from the slot `op` to the end of its page, itself included."""
+    slots = text.get("slots", "ptr")
+    first, this = text.define(f"ptrtoint ptr {slots} to i64"), text.define(f"ptrtoint ptr {op} to i64")
+    inside = text.define(f"lshr i64 {text.define(f'sub i64 {this}, {first}')}, 3")
+    place = text.define(f"getelementptr i8, ptr {slots}, i64 {text.define(f'add i64 {inside}, {REMAINING_AT}')}")
+    return text.define(f"zext i16 {text.define(f'load i16, ptr {place}{SLOT_ALIAS}')} to i64")
+
+
+def tail_call(text: HartText, handler: str, op: str, budget: str) -> None:
+    text.emit(f"musttail call preserve_nonecc void {handler}(ptr {op}, ptr %hart, ptr %ram, i64 {budget})")
+    text.emit("ret void")
+
+
+def dispatch(text: HartText, op: str, budget: str) -> None:
+    """Go on with the handler of a slot."""
+    tail_call(text, text.define(f"load ptr, ptr {op}{SLOT_ALIAS}"), op, budget)
+
+
+def dispatch_checked(text: HartText, op: str, budget: str) -> None:
+    """Go on with a slot that was jumped to, one careful step at a time if the steps may run out in its page."""
+    enough = text.define(f"icmp sge i64 {budget}, 0")
+    on, careful = text.fresh("on"), text.fresh("careful")
+    text.emit(f"br i1 {enough}, label %{on}, label %{careful}{LIKELY}")
+    text.start(careful)
+    tail_call(text, "@slow", op, budget)
+    text.start(on)
+    dispatch(text, op, budget)
+
+
+def branches(block: Block) -> bool:
+    """Does any path jump relative to pc?"""
+    if any(effect.kind == "branch" for effect in block.effects):
+        return True
+    return isinstance(block.end, Branch) and (branches(block.end.yes) or branches(block.end.no))
+
+
+def written_register(block: Block) -> str | None:
+    """The register file that operand rd indexes, if the instruction writes it."""
+    for effect in block.effects:
+        if effect.kind == "write":
+            register, index, _ = effect.arguments
+            if isinstance(index, Word) and index.op == "operand" and index.args == ("rd",):
+                return str(register)
+    if isinstance(block.end, Branch):
+        return written_register(block.end.yes) or written_register(block.end.no)
+    return None
+
+
+def handler_name(row: Row, length: int, near: bool = False) -> str:
+    return quoted(f"fast_{row.meaning}_{length}{'_near' if near else ''}")
+
+
+def print_handler(functions: FunctionLowering, row: Row, slots: SlotLayout, length: int, near: bool) -> str | None:
+    """The text of a fast handler; None if the instruction is better left to complete execution."""
+    tracer = functions.tracer()
+    block = tracer.semantics(row.semantics)
+    if row.system or not _worthwhile(block):
+        return None
+    text = functions.hart_text(tracer)
+    text.bind_late(tracer.unique("next_pc", (), 64),
+                   lambda t: t.define(f"add i64 {program_counter(t, '%op')}, {length}"))  # fmt: skip
+    lowering = FastLowering(text, slots, length, near)
+    lowering.bind_operands(row, tracer)
+    try:
+        lowering.lower(block)
+    except _NotFast:
+        return None
+    body = "\n".join(text.lines)
+    if "%slow" in body:
+        body += "\nslow:\n  musttail call preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget)\n  ret void"
+    return f"define internal preserve_nonecc void @{handler_name(row, length, near)}({HANDLER}) {{\nentry:\n{body}\n}}\n"
+
+
+def _worthwhile(block: Block) -> bool:
+    """Is there a path that a fast handler can follow to the end?"""
+    left = {"call", "csr_read", "csr_write", "clock", "wait", "reschedule", "physical_load", "physical_store",
+            "flush_translations"}  # fmt: skip
+    if any(effect.kind in left for effect in block.effects):
+        return False
+    end = block.end
+    if isinstance(end, Branch):
+        return _worthwhile(end.yes) or _worthwhile(end.no)
+    return isinstance(end, Returned)
+
+
+__all__ = ["PAGE_SLOTS", "Routine", "branches", "print_handler", "written_register"]

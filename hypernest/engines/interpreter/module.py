@@ -1,0 +1,112 @@
+"""The whole interpreter as one LLVM module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hypernest.engines.interpreter.fast import branches, handler_name, print_handler, written_register
+from hypernest.engines.interpreter.runtime import print_runtime
+from hypernest.engines.interpreter.words import EngineWords
+from hypernest.isa.decoder import Decoder
+from hypernest.isa.isa import Isa
+from hypernest.isa.layout import Layout
+from hypernest.lowering.decode import DecoderLowering
+from hypernest.lowering.functions import HART, METADATA, FunctionLowering, quoted
+from hypernest.lowering.slots import slot_layout
+
+
+def print_module(isa: Isa) -> str:
+    """LLVM IR of everything that runs: decoder, handlers, complete instructions, CSRs, routines, run time."""
+    layout = Layout(isa.registers)
+    words = EngineWords(layout)
+    return "".join(_parts(isa, layout, words)) + METADATA
+
+
+def _parts(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
+    functions = FunctionLowering(layout, words.offsets)
+    rows = list(isa.rows.values())
+    bases = {row.meaning: isa.rows[row.meaning] for row in rows}
+    slots = {name: slot_layout(row) for name, row in bases.items()}
+    numbers = {row.name: number for number, row in enumerate(rows)}
+    register, sink = isa.sink
+    sinks = {}
+    fast: dict[str, str] = {}  # handler by row name
+    near: dict[str, str] = {}
+    printed: dict[tuple[str, int, bool], str | None] = {}
+    for name, base in bases.items():
+        block = functions.tracer().semantics(base.semantics)
+        if written_register(block) == register:
+            sinks[name] = sink
+        yield functions.instruction(base, slots[name])
+        for row in (each for each in rows if each.meaning == name):
+            for close in (False, True) if branches(block) else (False,):
+                key = (name, row.length, close)
+                if key not in printed:
+                    printed[key] = print_handler(functions, base, slots[name], row.length, close)
+                    yield printed[key] or ""
+                if printed[key] is not None:
+                    (near if close else fast)[row.name] = handler_name(base, row.length, close)
+    yield DecoderLowering(Decoder(rows), numbers, slots, sinks).print()
+    yield _table("fast_table", [fast.get(row.name, "slow") for row in rows])
+    yield _table("near_table", [near.get(row.name, "") for row in rows])
+    yield _table("complete_table", [quoted(f"complete_{row.meaning}") for row in rows])
+    yield from _csrs(isa, functions)
+    for routine in (isa.translate, isa.take_trap, isa.take_interrupt, isa.interrupt_pending, isa.data_context,
+                    isa.fetch_context, isa.page_uniform):  # fmt: skip
+        functions.called[routine.name] = routine
+    yield functions.routine(isa.fetch, "fetch")
+    for bits, load in isa.load.items():
+        yield functions.routine(load, f"load_{bits}")
+    for bits, store in isa.store.items():
+        yield functions.routine(store, f"store_{bits}")
+    yield from functions.print_called()
+    yield print_runtime(layout, words, isa.illegal_instruction)
+    yield "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
+
+
+def _table(name: str, symbols: list[str]) -> str:
+    entries = ", ".join(f"ptr @{symbol}" if symbol else "ptr null" for symbol in symbols)
+    return f"@{name} = internal constant [{len(symbols)} x ptr] [{entries}]\n"
+
+
+def _csrs(isa: Isa, functions: FunctionLowering) -> Iterator[str]:
+    """Each CSR's accesses, and the switches that find them by number."""
+    reads, writes = [], []
+    for csr in isa.csrs.values():
+        yield functions.csr_access(csr.name, csr.read, write=False)
+        reads.append(f"i64 {csr.number}, label %n{csr.number}")
+        if csr.write is not None:
+            yield functions.csr_access(csr.name, csr.write, write=True)
+        writes.append(f"i64 {csr.number}, label %n{csr.number}")
+    unknown = (
+        "unknown:\n"
+        f"  %v = getelementptr i8, ptr %hart, i64 {8 * functions.engine_words['trap_value']}\n"
+        f"  %w = getelementptr i8, ptr %hart, i64 {8 * functions.engine_words['instruction']}\n"
+        "  %code = load i64, ptr %w\n  store i64 %code, ptr %v\n"
+        f"  %c = getelementptr i8, ptr %hart, i64 {8 * functions.engine_words['trap_cause']}\n"
+        f"  store i64 {isa.illegal_instruction}, ptr %c\n"
+    )
+    yield (
+        f"define internal {{i1, i64}} @csr_read({HART}, i64 %number) {{\n"
+        f"  switch i64 %number, label %unknown [{' '.join(reads)}]\n"
+        + "".join(
+            f"n{csr.number}:\n  %r{csr.number} = call {{i1, i64}} @csr_read_{csr.name}({HART})\n"
+            f"  ret {{i1, i64}} %r{csr.number}\n"
+            for csr in isa.csrs.values()
+        )
+        + unknown
+        + "  ret {i1, i64} {i1 true, i64 undef}\n}\n"
+    )
+    yield (
+        f"define internal i1 @csr_write({HART}, i64 %number, i64 %value) {{\n"
+        f"  switch i64 %number, label %unknown [{' '.join(writes)}]\n"
+        + "".join(
+            f"n{csr.number}:\n  %r{csr.number} = call i1 @csr_write_{csr.name}({HART}, i64 %value)\n"
+            f"  ret i1 %r{csr.number}\n"
+            if csr.write is not None
+            else f"n{csr.number}:\n  ret i1 false\n"
+            for csr in isa.csrs.values()
+        )
+        + unknown
+        + "  ret i1 true\n}\n"
+    )

@@ -1,0 +1,90 @@
+"""The interpreter's object code: generated once, kept on disk under what it was made from.
+
+The key covers the source text of everything that takes part in generating it, the versions of llvmlite and LLVM, and
+the host's processor, so a changed description or a moved cache folder can never run old code. The file is checked
+before use: a damaged one is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+MAGIC = b"hypernest object 1\n"
+
+
+def source_digest() -> bytes:
+    """A digest of the modules that the generated code depends on."""
+    package = Path(__file__).parents[2]
+    digest = hashlib.sha256()
+    for folder in ("isa", "lowering", "engines"):
+        for path in sorted((package / folder).rglob("*.py")):
+            digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.digest()
+
+
+def object_code(folder: Path, level: int = 2) -> bytes:
+    """The machine code of the interpreter as an ELF object, from `folder` or made now (and kept if possible)."""
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features().flatten()
+    about = (llvmlite.__version__, llvm.llvm_version_info, llvm.get_host_cpu_name(), features, level)
+    key = hashlib.sha256(source_digest() + repr(about).encode()).hexdigest()
+    path = folder / f"interpreter-{key[:32]}.o"
+    found = _read(path)
+    if found is None:
+        found = _generate(level)
+        _write(path, found)
+    return found
+
+
+def target_machine(level: int = 2) -> Any:
+    """LLVM's description of this host."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    features = llvm.get_host_cpu_features().flatten()
+    return target.create_target_machine(llvm.get_host_cpu_name(), features, level, reloc="pic", jit=True)
+
+
+def _generate(level: int) -> bytes:
+    import llvmlite.binding as llvm
+
+    from hypernest.engines.interpreter.module import print_module
+    from hypernest.isa.riscv.riscv64 import RISCV64
+
+    machine = target_machine(level)
+    module = llvm.parse_assembly(print_module(RISCV64))
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=level))
+    passes.getModulePassManager().run(module, passes)
+    code: bytes = machine.emit_object(module)
+    return code
+
+
+def _read(path: Path) -> bytes | None:
+    """The checked contents of a cached object, None if there is none that can be trusted."""
+    try:
+        if path.stat().st_uid != os.getuid():
+            return None
+        data = path.read_bytes()
+    except OSError:
+        return None
+    head, code = data[: len(MAGIC) + 32], data[len(MAGIC) + 32 :]
+    return code if head == MAGIC + hashlib.sha256(code).digest() else None
+
+
+def _write(path: Path, code: bytes) -> None:
+    """Keep `code`; a folder that cannot be written only means that it is made again next time."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(MAGIC + hashlib.sha256(code).digest() + code)
+        os.replace(file.name, path)
+    except OSError:
+        return

@@ -1,0 +1,78 @@
+"""What native code keeps behind a hart's registers, and the structure that the harts of a machine share.
+
+Offsets are in 64-bit words from the start of the hart's state. Nothing here is part of the guest's state: all of it
+can be thrown away between two runs.
+"""
+
+from __future__ import annotations
+
+from hypernest.isa.layout import Layout
+
+TLB_ENTRIES = 256
+TLB_ENTRY_BYTES = 32  # data: tag for reads, tag for writes, addend; code: tag, slots, pc bias
+CONTEXTS = 4
+
+SCALARS = (
+    "data_tlb",  # pointer: the table of the present data context
+    "code_tlb",  # pointer: the table of the present fetch context
+    "slots",  # pointer: the slots of the page being executed
+    "bias",  # pc = bias + slot address / 8
+    "attention",  # look at interrupts and stop requests before the next instruction
+    "exit",  # why the run ended
+    "instruction",  # the code of the instruction being executed completely
+    "next_pc",
+    "trap_cause",
+    "trap_value",
+    "device_ok",  # set by the host's device function
+    "ram_base",
+    "ram_size",
+    "shared",  # pointer to the shared structure
+    "device",  # pointer: host function for accesses outside RAM
+    "exceptions",  # traps taken by instructions, for statistics
+    "interrupts",
+    "scratch",  # a slot (two words) for complete execution
+    "scratch_operands",
+)
+
+# The shared structure, also in 64-bit words.
+SHARED = (
+    "code_pages",  # pointer to an array with a pointer to the slots of each RAM page, null if none
+    "pages",  # RAM pages
+    "pool",  # pointer to the memory that slots are made in
+    "pool_size",
+    "pool_used",
+    "free",  # pointer to the first returned block
+    "harts",
+    "hart_0",
+    "hart_1",
+    "hart_2",
+    "hart_3",
+    "hart_4",
+    "hart_5",
+    "hart_6",
+    "hart_7",
+    "pages_decoded",  # statistics
+    "pages_dropped",
+    "pool_flushes",
+)
+
+# A block of slots for one page of code: 2048 slots and a sentinel; then, for each, how many instructions follow up to
+# the end of the page (16 bits); then the header.
+PAGE_SLOTS = 2048
+REMAINING_AT = (PAGE_SLOTS + 1) * 16
+HEADER_AT = (REMAINING_AT + (PAGE_SLOTS + 1) * 2 + 7) // 8 * 8
+HEADER = ("ram_offset", "decoded", "next_free")  # decoded: a bit for each 64 bytes that hold predecoded instructions
+BLOCK_BYTES = (HEADER_AT + 8 * len(HEADER) + 63) // 64 * 64
+
+
+class EngineWords:
+    """Word offsets behind `layout`."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.offsets = {name: layout.words + i for i, name in enumerate(SCALARS)}
+        at = layout.words + len(SCALARS)
+        table = TLB_ENTRIES * TLB_ENTRY_BYTES // 8
+        self.data_tables = at
+        self.code_tables = at + CONTEXTS * table
+        self.count = len(SCALARS) + 2 * CONTEXTS * table
+        self.table_words = table

@@ -1,0 +1,1 @@
+"""From traced semantic functions to LLVM IR. Nothing here knows an instruction set."""
