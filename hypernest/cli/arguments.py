@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from hypernest.errors import HypernestError
-
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 class UsageError(HypernestError):
     """A command line that cannot be understood."""
 
     exit_status = 2
+
+
+class HelpShown(Exception):
+    """The command line asked for help and got it."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,7 +41,7 @@ class Parser(argparse.ArgumentParser):
         self._see_help = f"see {self.prog} --help."
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Raises `UsageError` for anything that does not belong, `SystemExit` after --help."""
+        """Raises `UsageError` for anything that does not belong, `HelpShown` after --help."""
         parsed, unknown = self.parse_known_args(arguments)
         if not unknown:
             return parsed
@@ -47,6 +51,10 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(
             f"unknown option {option}{did_you_mean(option, self._option_string_actions)}, {self._see_help}"
         )
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Called by argparse when it has shown its help."""
+        raise HelpShown
 
     def error(self, message: str) -> NoReturn:
         """Called by argparse with what is wrong."""
@@ -60,28 +68,39 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {nearest[0]}?)" if nearest else ""
 
 
-def memory_size(text: str) -> int:
-    """Bytes, from a number and a unit: 512M, 2G, 1.5GiB."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([KMGT])(?:I?B)?", text.upper())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write it like 512M or 2G")
-    return int(float(match[1]) * _UNITS[match[2]])
-
-
 def count(text: str) -> int:
     """A whole number above zero; digits may be grouped as in 1_000_000."""
-    if re.fullmatch(r"\d+(_\d+)*", text) is None or (number := int(text)) < 1:
+    if re.fullmatch(r"[0-9]{1,19}(_[0-9]{1,19})*", text) is None or (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return number
 
 
+class Disk(NamedTuple):
+    """A disk to attach."""
+
+    path: Path
+    readonly: bool
+
+
+def disk(text: str) -> Disk:
+    """FILE or FILE,readonly; whoever attaches it finds out whether it is a disk."""
+    path = text.removesuffix(",readonly")
+    if not path:
+        raise argparse.ArgumentTypeError("the name of a disk file is missing")
+    return Disk(Path(path), path != text)
+
+
 def input_file(text: str) -> Path:
-    """A file that is there and may be read."""
+    """A file that is there and may be read; it is not opened, since opening a pipe may wait for its other end."""
     path = Path(text)
     try:
-        with path.open("rb"):
-            return path
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"cannot read {text!r}: {error.strerror}") from None
-    except ValueError:  # a NUL byte
+    except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a file name") from None
+    if is_folder or not os.access(path, os.R_OK):
+        raise argparse.ArgumentTypeError(
+            f"cannot read {text!r}: {'Is a directory' if is_folder else 'Permission denied'}"
+        )
+    return path

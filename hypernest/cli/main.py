@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from hypernest.cli.arguments import Parser, UsageError, did_you_mean
+from hypernest.cli.arguments import HelpShown, Parser, UsageError, did_you_mean
 from hypernest.errors import HypernestError
 
 COMMANDS = {
@@ -34,9 +34,12 @@ def run(arguments: Sequence[str]) -> int:
     leaves a traceback.
     """
     try:
-        status = _dispatch(list(arguments))
-        sys.stdout.flush()
-        return status
+        try:
+            return _dispatch(list(arguments))
+        finally:
+            sys.stdout.flush()
+    except HelpShown:
+        return 0
     except HypernestError as error:
         print(f"hypernest: {error}", file=sys.stderr)
         return error.exit_status
@@ -55,7 +58,7 @@ def _dispatch(arguments: list[str]) -> int:
     name = _ALIASES.get(arguments[0], arguments[0])
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
-        raise UsageError(f"unknown {kind} {name}{did_you_mean(name, COMMANDS)}, see hypernest --help.")
+        raise UsageError(f"unknown {kind} {name}{did_you_mean(name, [*COMMANDS, *_ALIASES])}, see hypernest --help.")
     command = import_module(f"hypernest.cli.{name}")
     parser = Parser(name, command.__doc__ or "")
     command.add_arguments(parser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 from hypernest.errors import HypernestError
 
@@ -27,6 +28,10 @@ class Streams:
         self._sink = sink
         self._ended = False
         self._failure: OSError | None = None
+
+    def taken(self) -> AbstractContextManager[object]:
+        """A `with` block in which the guest runs."""
+        return nullcontext()
 
     def write(self, data: bytes) -> None:
         """Returns when all of `data` has left; waits for a slow reader."""

@@ -26,7 +26,7 @@ class Quit(Exception):
 
 
 class Terminal(Streams):
-    """A console back end on the terminal that is `source` and `sink`; `Terminal.open` makes one.
+    """A console back end on the terminal that is `source` and `sink`.
 
     `resized` is called with columns and rows when the size of the window has changed, between two turns like all else.
     """
@@ -38,23 +38,22 @@ class Terminal(Streams):
         self._size: tuple[int, int] | None = None
         self._size_changed = True
         self._at_line_start = True
-        self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # open until the program ends
         self._commands: dict[int, Callable[[], bytes]] = {
             ord("x"): self._quit,
             ord("h"): self._help,
             ESCAPE: lambda: bytes([ESCAPE]),
         }
 
-    @classmethod
     @contextlib.contextmanager
-    def open(cls, source: int, sink: int) -> Iterator[Terminal]:
-        """A terminal in raw mode for the time of a `with` block, given back whatever happens."""
-        terminal = cls(source, sink)
+    def taken(self) -> Iterator[None]:
+        """A `with` block in which the terminal is in raw mode; it is given back whatever happens."""
         try:
-            with RawMode(source) as raw, terminal._signals(raw):
-                yield terminal
+            with RawMode(self._source) as raw, self._signals(raw):
+                yield
         finally:
-            terminal._close()
+            if not self._at_line_start:
+                self.write(b"\r\n")  # leave the cursor where a shell's prompt can follow
 
     def size(self) -> tuple[int, int]:
         """Columns and rows of the window; 80 and 24 where the terminal does not know."""
@@ -105,13 +104,6 @@ class Terminal(Streams):
         if (size := self.size()) != self._size:
             self._size = size
             self.resized(*size)
-
-    def _close(self) -> None:
-        """Leave the cursor where a shell's prompt can follow."""
-        if not self._at_line_start:
-            self.write(b"\r\n")
-        os.close(self._wake_reader)
-        os.close(self._wake_writer)
 
     @contextlib.contextmanager
     def _signals(self, raw: RawMode) -> Iterator[None]:

@@ -20,8 +20,9 @@ def crash(): raise RuntimeError("a mistake of ours")
 def die(): os.kill(os.getpid(), signal.SIGKILL)
 deaths = {b"c": crash, b"k": die}
 
-with Terminal.open(0, 1) as terminal:
-    terminal.resized = lambda columns, rows: terminal.write(b"{%dx%d}" % (columns, rows))
+terminal = Terminal(0, 1)
+terminal.resized = lambda columns, rows: terminal.write(b"{%dx%d}" % (columns, rows))
+with terminal.taken():
     try:
         while True:
             keys = terminal.read()

@@ -1,0 +1,182 @@
+"""Boot a guest: Debian unless another image, a kernel or a firmware is named.
+
+On a terminal the guest gets every key; Ctrl-A x quits, Ctrl-A h helps. Elsewhere its console is standard input and
+output.
+The exit status is 0 after a clean power-off, the guest's own after a failure or with --exec, 124 at the limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypernest.cli.arguments import UsageError, count, did_you_mean, disk, input_file
+from hypernest.cli.streams import Streams
+from hypernest.cli.terminal import Quit, Terminal
+
+if TYPE_CHECKING:
+    from hypernest.images import Image
+    from hypernest.machine.machine import Machine
+    from hypernest.machine.outcome import StopReason
+
+STANDARD_INPUT, STANDARD_OUTPUT = 0, 1
+TO_STANDARD_ERROR = Path("-")
+LIMIT_STATUS = 124
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What boots, on what, and for how long."""
+    add = parser.add_argument
+    add("image", metavar="IMAGE", nargs="?", help="an image (see hypernest images); debian if nothing else is named")
+    add("--kernel", metavar="FILE", type=input_file, help="a Linux Image, plain or gzip, an ELF file or a flat binary")
+    add(
+        "--initrd",
+        metavar="FILE",
+        type=input_file,
+        action="append",
+        default=[],
+        help="an initial RAM file system, laid over the image's; may be given again",
+    )
+    add("--append", metavar="TEXT", default="", help="put TEXT behind the kernel command line")
+    add("--firmware", metavar="FILE", type=input_file, help="start FILE in M-mode instead of the built-in SBI")
+    add(
+        "--disk",
+        metavar="FILE[,readonly]",
+        type=disk,
+        action="append",
+        default=[],
+        help="attach a raw disk; may be given again",
+    )
+    add("--memory", metavar="SIZE", default="512M", help="size of memory (512M)")
+    add("--harts", metavar="N", type=count, default=1, help="number of harts, 1 to 8 (1)")
+    add("--engine", choices=("auto", "reference", "interpreter"), default="auto", help="how instructions run (auto)")
+    add("--exec", metavar="COMMAND", help="run COMMAND in the guest; pass its output and exit status through")
+    add("--limit", metavar="N", type=count, help="stop after N guest instructions with exit status 124")
+    add(
+        "--stats",
+        metavar="FILE",
+        type=Path,
+        nargs="?",
+        const=TO_STANDARD_ERROR,
+        help="at the end, print instructions, time, traps, exits and memory, or write them to FILE as JSON",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Runs the guest to its end."""
+    from hypernest.machine.configuration import memory_size, number_of_harts
+    from hypernest.machine.machine import Machine
+
+    # Before an image is fetched for nothing.
+    memory_size(arguments.memory)
+    number_of_harts(arguments.harts)
+    image = find_image(arguments)
+    terminal = None
+    if os.isatty(STANDARD_INPUT) and os.isatty(STANDARD_OUTPUT):
+        terminal = Terminal(STANDARD_INPUT, STANDARD_OUTPUT)
+    backend = terminal or Streams(STANDARD_INPUT, STANDARD_OUTPUT)
+    machine = Machine(
+        image,
+        kernel=arguments.kernel,
+        initrd=[*arguments.initrd, *command_overlay(arguments, image, terminal)],
+        append=" ".join([*describe(terminal if image else None), arguments.append]),
+        firmware=arguments.firmware,
+        disks=arguments.disk,
+        memory=arguments.memory,
+        harts=arguments.harts,
+        engine=arguments.engine,
+        console=backend,
+        clock="wall" if terminal else "virtual",
+        reboot=arguments.exec is None,
+    )
+    if terminal:
+        terminal.resized = machine.console.resize
+    with machine:
+        try:
+            with backend.taken():
+                reason = machine.run(arguments.limit)
+        except Quit:
+            return 0
+        finally:
+            report(machine, arguments.stats)
+    backend.check()
+    return exit_status(reason, quiet=arguments.exec is not None)
+
+
+def find_image(arguments: argparse.Namespace) -> Image | None:
+    """The image to boot, fetched with a progress bar if it is not here; None if files say what boots."""
+    from hypernest.images import find, names, progress_bar, pull
+    from hypernest.images.errors import ImageMissing
+
+    name = arguments.image
+    if name is None:
+        if arguments.kernel or arguments.firmware:
+            return None
+        name = "debian"
+    try:
+        return find(name)
+    except ImageMissing:
+        if name not in names():
+            raise UsageError(
+                f"there is no image {name!r}{did_you_mean(name, names())}, see hypernest images."
+            ) from None
+        with progress_bar() as progress:
+            return pull(name, progress=progress)
+
+
+def command_overlay(arguments: argparse.Namespace, image: Image | None, terminal: Terminal | None) -> list[bytes]:
+    """What --exec adds to the initial RAM file system."""
+    if arguments.exec is None:
+        return []
+    if image is None or not image.initrds:
+        raise UsageError("--exec needs an image with a shell, such as debian: name it, or leave out --kernel.")
+    from hypernest.images import exec_overlay
+
+    return [exec_overlay(arguments.exec, terminal=terminal is not None)]
+
+
+def describe(terminal: Terminal | None) -> list[str]:
+    """Words of the kernel command line by which our init learns what terminal it is on."""
+    if terminal is None:
+        return []
+    columns, rows = terminal.size()
+    kind = os.environ.get("TERM", "")
+    words = [f"hypernest.size={columns}x{rows}"]
+    return [*words, f"hypernest.term={kind}"] if re.fullmatch(r"[A-Za-z0-9.+-]{1,40}", kind) else words
+
+
+def exit_status(reason: StopReason, *, quiet: bool) -> int:
+    """The exit status for the end of a run; says on standard error what was no power-off, unless the guest has."""
+    from hypernest.machine.outcome import StopKind
+
+    match reason.kind:
+        case StopKind.POWER_OFF:
+            return 0
+        case StopKind.FAILURE if quiet:
+            return clamp(reason.code)
+    print(f"hypernest: {reason}", file=sys.stderr)
+    return {StopKind.LIMIT: LIMIT_STATUS, StopKind.FAILURE: clamp(reason.code)}.get(reason.kind, 1)
+
+
+def clamp(code: int) -> int:
+    """The exit status nearest to a guest's failure code; a failure is never 0."""
+    return min(max(code, 1), 255)
+
+
+def report(machine: Machine, where: Path | None) -> None:
+    """What --stats asks for."""
+    if where is None:
+        return
+    from hypernest.cli.stats import as_json, as_table
+
+    if where == TO_STANDARD_ERROR:
+        print(as_table(machine.stats), file=sys.stderr)
+        return
+    try:
+        where.write_text(as_json(machine.stats))
+    except OSError as error:
+        raise UsageError(f"--stats: cannot write {str(where)!r}: {error.strerror}.") from error

@@ -1,0 +1,32 @@
+"""The kinds of values that options take."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from hypernest.cli.arguments import Disk, count, disk
+
+
+def test_digits_may_be_grouped() -> None:
+    assert count("1_000_000") == 1_000_000
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1__0", "_1", "1_", "0x10", "1e6", "٣"])
+def test_what_is_no_count(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.img", Disk(Path("a.img"), False)),
+        ("a.img,readonly", Disk(Path("a.img"), True)),
+        ("a,b.img", Disk(Path("a,b.img"), False)),
+    ],
+)
+def test_disks(text: str, expected: Disk) -> None:
+    assert disk(text) == expected
