@@ -51,8 +51,9 @@ def test_paths_that_are_refused(tmp_path: Path) -> None:
         with pytest.raises(BadConfiguration, match=text) as caught:
             DiskFile(path)
         assert "\n" not in str(caught.value)
-    with pytest.raises(BadConfiguration):
-        DiskFile(tmp_path, readonly=True)
+    for path in (tmp_path, pipe):
+        with pytest.raises(BadConfiguration, match="not a file"):
+            DiskFile(path, readonly=True)
 
 
 def test_one_writer_or_many_readers(tmp_path: Path) -> None:

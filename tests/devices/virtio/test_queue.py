@@ -101,7 +101,9 @@ def test_broken_chains_ask_for_a_reset(driver: Driver, chain: list[tuple[int, in
     serve(driver)
     assert driver.used() == []
     assert driver.broken()
-    driver.notify()  # A broken device stays still.
+    driver.describe(7, BUFFERS, 4, WRITE)
+    serve(driver, 7)  # A broken device stays still.
+    assert driver.used() == []
     driver.start()
     assert not driver.broken()
     assert driver.request([], [4])[1] == 4
@@ -115,6 +117,15 @@ def test_head_beyond_the_table(driver: Driver) -> None:
 def test_more_available_than_the_queue_holds(driver: Driver) -> None:
     driver.memory.write_integer(BASE + 0x1002, 2, 9)
     driver.notify()
+    assert driver.used() == []
+    assert driver.broken()
+
+
+def test_an_indirect_table_inside_another(driver: Driver) -> None:
+    driver.describe(0, INDIRECT_TABLE, 16, INDIRECT)
+    driver.describe(0, INDIRECT_TABLE + 16, 16, INDIRECT, table=INDIRECT_TABLE)
+    driver.describe(1, BUFFERS, 16, WRITE, table=INDIRECT_TABLE)
+    serve(driver)
     assert driver.broken()
 
 
