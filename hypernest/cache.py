@@ -1,4 +1,4 @@
-"""Where hypernest keeps what it can make or fetch again: guest images, generated code, compiled guests."""
+"""Where hypernest keeps what can be made or fetched again: images, native code, compiled guests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypernest.errors import BadConfiguration
 
 
 def cache_folder() -> Path:
-    """`HYPERNEST_CACHE`, else `hypernest` in the user's cache folder; it need not exist yet.
+    """`$HYPERNEST_CACHE`, or `hypernest` in `$XDG_CACHE_HOME` or in `~/.cache`; it need not exist yet.
 
-    Raises `BadConfiguration` for a user without a home folder.
+    BadConfiguration if the user has no home folder and names none.
     """
     if chosen := os.environ.get("HYPERNEST_CACHE"):
         return Path(chosen).absolute()

@@ -7,6 +7,7 @@ import mmap
 from pathlib import Path
 from typing import Any
 
+from hypernest.cache import cache_folder
 from hypernest.devices.bus import BusError
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
@@ -30,12 +31,12 @@ _DEVICE = ctypes.CFUNCTYPE(
 class InterpreterEngine:
     """Runs harts in generated native code. See `engine.Engine` for the contract; ValueError beyond eight harts."""
 
-    def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices, cache: Path) -> None:
-        """`cache` is the folder in which the native code is kept."""
+    def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices, cache: Path | None = None) -> None:
+        """`cache` is the folder in which the native code is kept; the user's cache folder by default."""
         self._memory, self._devices = memory, devices
         self._layout = Layout(isa.registers)
         self._words = EngineWords(self._layout)
-        self._native = _load(object_code(cache))
+        self._native = _load(object_code(cache or cache_folder() / "native"))
         self._run = _RUN(self._native.get_function_address("hypernest_run"))
         self._flush = _FLUSH(self._native.get_function_address("hypernest_flush_translations"))
         self._forget = _FLUSH(self._native.get_function_address("hypernest_forget_code"))
