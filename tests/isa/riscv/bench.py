@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hypernest.devices.bus import BusError
+from hypernest.devices.device import BusError
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.reference import ReferenceHart
 from hypernest.isa.decoder import Decoder

@@ -123,9 +123,9 @@ def check(setting: Setting, tables: dict[int, int], va: int, access: int) -> Rai
     try:
         expected, updated = walk(setting, tables, va, access)
     except PageFault:
-        expected = Raised(PAGE_FAULTS[access], va)  # type: ignore[index]
+        expected = Raised(PAGE_FAULTS[access], va)
     except AccessFault:
-        expected = Raised(ACCESS_FAULTS[access], va)  # type: ignore[index]
+        expected = Raised(ACCESS_FAULTS[access], va)
     assert found == expected
     for place, pte in (tables | updated).items():
         assert bench.memory.read_integer(place, 8) == pte
