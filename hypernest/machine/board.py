@@ -1,0 +1,232 @@
+"""The board: harts, memory, devices and the wires between them, at the addresses of QEMU's `virt` machine."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from hypernest.devices.bus import Bus
+from hypernest.devices.clint import Clint
+from hypernest.devices.device import BusError, Device
+from hypernest.devices.finisher import Finish, FinishKind, TestFinisher
+from hypernest.devices.plic import Plic
+from hypernest.devices.rtc import GoldfishRtc
+from hypernest.devices.uart import Uart
+from hypernest.devices.virtio.block import VirtioBlock
+from hypernest.devices.virtio.console import VirtioConsole
+from hypernest.devices.virtio.device import VirtioDevice
+from hypernest.devices.virtio.disk_file import DiskFile
+from hypernest.devices.virtio.entropy import SeededGenerator, VirtioEntropy
+from hypernest.devices.virtio.mmio import VirtioMmio
+from hypernest.engines.hart_state import HartState
+from hypernest.errors import BadConfiguration
+from hypernest.isa.isa import Isa
+from hypernest.isa.layout import Layout
+from hypernest.isa.riscv.riscv64 import BASE_ISA, EXTENSION_NAMES, ISA_STRING
+from hypernest.isa.riscv.state import Interrupt
+from hypernest.machine.board_tree import Chosen, HartDescription, board_tree
+from hypernest.machine.clock import MachineClock
+from hypernest.machine.console import Console, Receiver
+from hypernest.machine.device_tree import flatten
+from hypernest.machine.engines import MakeEngine
+from hypernest.machine.harts import HostHart
+from hypernest.machine.outcome import POWERED_OFF, RESET, failure
+from hypernest.machine.scheduler import Scheduler
+from hypernest.memory import GuestMemory
+
+RESET_ROM = 0x1000
+FINISHER, RTC, CLINT, PLIC, UART, VIRTIO = 0x10_0000, 0x10_1000, 0x200_0000, 0xC00_0000, 0x1000_0000, 0x1000_1000
+RAM = 0x8000_0000
+
+VIRTIO_SLOTS = 8
+VIRTIO_INTERRUPT, UART_INTERRUPT, RTC_INTERRUPT = 1, 10, 11
+MAXIMUM_DISKS = VIRTIO_SLOTS - 2
+
+_HART = HartDescription(ISA_STRING, (*BASE_ISA.removeprefix("rv64"), *EXTENSION_NAMES))
+
+
+class GuestBus(Bus):
+    """The bus as the engines see it: counts accesses, and tells the board of those that it must follow up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: list[int] = []
+        self._followers: list[Callable[[], None] | None] = []
+        self.after_write: Callable[[], None] = lambda: None
+        """Called after every write: a device may have written to memory."""
+
+    def attach(self, base: int, device: Device, interrupt: int | None = None) -> None:
+        super().attach(base, device, interrupt)
+        index = self._bases.index(base)
+        self._counts.insert(index, 0)
+        self._followers.insert(index, None)
+
+    def follow(self, device: Device, follower: Callable[[], None]) -> None:
+        """Call `follower` after every access to `device`."""
+        self._followers[[attachment.device for attachment in self._attachments].index(device)] = follower
+
+    def read(self, address: int, size: int) -> int:
+        index = self._find(address)
+        value = self._attachments[index].device.read(address - self._bases[index], size)
+        self._count(index)
+        return value
+
+    def write(self, address: int, size: int, value: int) -> None:
+        index = self._find(address)
+        self._attachments[index].device.write(address - self._bases[index], size, value)
+        self._count(index)
+        self.after_write()
+
+    def _find(self, address: int) -> int:
+        index = bisect_right(self._bases, address) - 1
+        if index < 0:
+            raise BusError(f"no device at {address:#x}")
+        return index
+
+    def _count(self, index: int) -> None:
+        self._counts[index] += 1
+        follower = self._followers[index]
+        if follower is not None:
+            follower()
+
+    @property
+    def accesses(self) -> Counter[str]:
+        """How often the guest has accessed each kind of device."""
+        counter: Counter[str] = Counter()
+        for attachment, count in zip(self._attachments, self._counts, strict=True):
+            if count:
+                device = attachment.device
+                backend = device.backend if isinstance(device, VirtioMmio) else None
+                counter[type(backend or device).__name__] += count
+        return counter
+
+
+class HartLine:
+    """The wire to one interrupt of one hart."""
+
+    def __init__(self, scheduler: Scheduler, hart: int, interrupt: Interrupt) -> None:
+        self._scheduler, self._hart, self._mask = scheduler, hart, 1 << interrupt
+
+    def set(self, level: bool) -> None:
+        self._scheduler.drive(self._hart, self._mask, level)
+
+
+class Board:
+    """Everything that is built when the machine is switched on, and thrown away when it is reset.
+
+    `disks` and `console` stay the owner's. `epoch` is the date at guest time 0, in nanoseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        isa: Isa,
+        make_engine: MakeEngine,
+        *,
+        memory_size: int,
+        harts: int,
+        console: Console,
+        disks: Sequence[DiskFile] = (),
+        seed: int = 0,
+        epoch: int = 0,
+        follow_wall: bool = False,
+    ) -> None:
+        self.isa = isa
+        self.console = console
+        self.memory = GuestMemory(RAM, memory_size)
+        try:
+            self.bus = GuestBus()
+            self.engine = make_engine(isa, self.memory, self.bus)
+            self.memory.on_write(self.engine.invalidate)
+            self.harts = [self._new_hart(number) for number in range(harts)]
+            self.clock = MachineClock(Layout(isa.registers))
+            self.scheduler = Scheduler(self.engine, self.harts, self.clock, console, follow_wall)
+            self._seed = seed
+            self._attach_devices(disks, epoch)
+        except BaseException:
+            self.memory.close()
+            raise
+
+    def _new_hart(self, number: int) -> HartState:
+        hart = self.engine.new_hart()
+        hart["hartid"] = number
+        hart["pc"] = RESET_ROM
+        return hart
+
+    def view(self, hart: int) -> HostHart:
+        """The hart as semantic functions see it, for the host's side."""
+        return HostHart(self.isa, self.harts[hart], self.memory, self.bus, self.engine)
+
+    def close(self) -> None:
+        """Give the memory back. Nothing of the board can be used any more."""
+        self.memory.close()
+
+    # --- devices ---------------------------------------------------------------------------------------------------
+
+    def _lines(self, *interrupts: Interrupt) -> list[HartLine]:
+        return [
+            HartLine(self.scheduler, hart, interrupt) for hart in range(len(self.harts)) for interrupt in interrupts
+        ]
+
+    def _attach_devices(self, disks: Sequence[DiskFile], epoch: int) -> None:
+        bus, console = self.bus, self.console
+        self.clint = Clint(self.clock, self._lines(Interrupt.MACHINE_SOFTWARE), self._lines(Interrupt.MACHINE_TIMER))
+        plic = Plic(self._lines(Interrupt.MACHINE_EXTERNAL, Interrupt.SUPERVISOR_EXTERNAL))
+        rtc = GoldfishRtc(self.clock, plic.line(RTC_INTERRUPT), epoch)
+        uart = Uart(plic.line(UART_INTERRUPT), console.output)
+        bus.attach(FINISHER, TestFinisher(self._finish))
+        bus.attach(RTC, rtc, RTC_INTERRUPT)
+        bus.attach(CLINT, self.clint)
+        bus.attach(PLIC, plic)
+        bus.attach(UART, uart, UART_INTERRUPT)
+        bus.follow(self.clint, self._follow_clint)
+        bus.follow(rtc, self.scheduler.reconsider_deadlines)
+        bus.follow(uart, _toucher(console, uart.receive))
+        bus.after_write = self._drop_reservation
+        self.scheduler.timed = (self.clint, rtc)
+        self._attach_virtio(plic, disks)
+
+    def _attach_virtio(self, plic: Plic, disks: Sequence[DiskFile]) -> None:
+        """Disks from the first slot on, as small kernels expect them; console and entropy in the last ones."""
+        if len(disks) > MAXIMUM_DISKS:
+            raise BadConfiguration(f"{len(disks)} disks are too many: the board has room for {MAXIMUM_DISKS}")
+        terminal = VirtioConsole(self.console.output)
+        entropy = VirtioEntropy(SeededGenerator(b"entropy" + self._seed.to_bytes(8, "little")))
+        slots: list[VirtioDevice | None] = [VirtioBlock(disk, f"disk{number}") for number, disk in enumerate(disks)]
+        slots += [None] * (MAXIMUM_DISKS - len(disks)) + [terminal, entropy]
+        for number, backend in enumerate(slots):
+            interrupt = VIRTIO_INTERRUPT + number
+            device = VirtioMmio(backend, self.memory, plic.line(interrupt))
+            self.bus.attach(VIRTIO + number * device.size, device, interrupt)
+            if backend is terminal:
+                self.bus.follow(device, _toucher(self.console, terminal.receive))
+        self.console.connect(terminal.resize)
+
+    def _follow_clint(self) -> None:
+        """The time CSR of every hart shows mtime, which the guest may have set."""
+        for hart in self.harts:
+            hart["time_offset"] = self.clint.state.time_offset
+        self.scheduler.reconsider_deadlines()
+
+    def _drop_reservation(self) -> None:
+        """A device that writes memory breaks the reservation of load-reserved (unprivileged manual, section 13.2)."""
+        running = self.clock.running
+        if running is not None:
+            running["reservation_valid"] = 0
+
+    def _finish(self, request: Finish) -> None:
+        outcomes = {FinishKind.POWER_OFF: POWERED_OFF, FinishKind.RESET: RESET}
+        self.scheduler.finish(outcomes.get(request.kind) or failure(request.code))
+
+    # --- what the guest is told ------------------------------------------------------------------------------------
+
+    def device_tree(self, bootargs: str, initrd: tuple[int, int] | None) -> bytes:
+        """The flattened device tree for this boot."""
+        random = SeededGenerator(b"device tree" + self._seed.to_bytes(8, "little"))
+        chosen = Chosen(bootargs, initrd, random.randbytes(64))
+        return flatten(board_tree(self.bus, RAM, self.memory.size, len(self.harts), _HART, chosen))
+
+
+def _toucher(console: Console, receiver: Receiver) -> Callable[[], None]:
+    """A method is a new object each time it is asked for, and the console compares receivers by identity."""
+    return lambda: console.touched(receiver)

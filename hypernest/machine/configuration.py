@@ -1,0 +1,69 @@
+"""What a machine may be made of: the checks of everything that a user can ask for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hypernest.devices.virtio.disk_file import DiskFile
+from hypernest.errors import BadConfiguration
+
+MAXIMUM_HARTS = 8
+SMALLEST_MEMORY, LARGEST_MEMORY = 1 << 20, 256 << 30
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_PAGE = 4096
+
+FilePath = str | os.PathLike[str]
+
+
+def memory_size(memory: int | str) -> int:
+    """Bytes of RAM, from their number or a text such as `512M` or `2GiB`; `BadConfiguration` if it is not usable."""
+    if isinstance(memory, str):
+        match = re.fullmatch(r"(\d{1,15})([KMGT]?)(?:I?B)?", memory.strip().upper())
+        if match is None:
+            raise BadConfiguration(f"{memory!r} is not a size of memory: write it like 512M or 2G")
+        memory = int(match[1]) * _UNITS[match[2]]
+    if not SMALLEST_MEMORY <= memory <= LARGEST_MEMORY:
+        raise BadConfiguration(f"a machine cannot have {memory} bytes of memory: give it 1M to 256G")
+    if memory % _PAGE:
+        raise BadConfiguration(f"{memory} bytes of memory are not whole pages: give a multiple of {_PAGE}")
+    return memory
+
+
+def number_of_harts(harts: int) -> int:
+    """1 to 8, else `BadConfiguration`."""
+    if not 1 <= harts <= MAXIMUM_HARTS:
+        raise BadConfiguration(f"a machine cannot have {harts} harts: give it 1 to {MAXIMUM_HARTS}")
+    return harts
+
+
+def choice(name: str, value: str, allowed: Sequence[str]) -> str:
+    """`value` if it is one of `allowed`, else `BadConfiguration`."""
+    if value not in allowed:
+        raise BadConfiguration(f"there is no {name} {value!r}: choose one of {', '.join(allowed)}")
+    return value
+
+
+def open_disks(disks: Sequence[FilePath | tuple[FilePath, bool]]) -> list[DiskFile]:
+    """Open the disks, paths or (path, read-only) pairs; on an error none stays open."""
+    opened: list[DiskFile] = []
+    try:
+        for disk in disks:
+            path, readonly = disk if isinstance(disk, tuple) else (disk, False)
+            if not readonly and any(_same_file(path, other.path) for other in opened):
+                raise BadConfiguration(f"disk {path} is given twice: give each disk once, or read-only every time")
+            opened.append(DiskFile(path, readonly))
+    except BaseException:
+        for each in opened:
+            each.close()
+        raise
+    return opened
+
+
+def _same_file(path: FilePath, other: Path) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False

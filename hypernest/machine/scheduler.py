@@ -1,0 +1,304 @@
+"""The run loop: which hart runs next, for how many steps, and what happens in between.
+
+Nothing here depends on the engine or on the host's speed: harts take turns in the order of their numbers, turns end
+at exact step counts, and time passes by steps and by skipped idleness. The loop is entered for every timer tick and
+every device access that moves an interrupt, so it works on the words of the hart states directly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+
+from hypernest.devices.device import Device
+from hypernest.engines.engine import Engine, Exit
+from hypernest.engines.hart_state import HartState
+from hypernest.machine.clock import MachineClock
+from hypernest.machine.console import Console
+from hypernest.machine.outcome import LIMIT_REACHED, StopReason, stuck
+
+NEVER = 1 << 63
+QUANTUM = 100_000  # steps of a turn while another hart could run
+_LONGEST_RUN = 50_000_000  # steps without a look at the host's signals (Ctrl-C)
+_EXCHANGE_PERIOD = 2_000_000  # steps between two looks at the console's back end
+_LARGEST_LAG = 50_000_000  # ns that guest time may catch up with the wall clock; what is more is forgiven
+
+_NANOSECONDS_PER_TICK = 100
+_STCE = 63
+_ALL_ONES = (1 << 64) - 1
+_NOTHING_CAN_COME = "every hart waits for an interrupt that cannot come"
+
+
+class Activity(IntEnum):
+    """What a hart is doing."""
+
+    RUNNABLE = 0
+    WAITING = 1  # until an interrupt is pending
+    STOPPED = 2  # until it is started
+
+
+class Scheduler:
+    """Runs `harts` on `engine` until something ends the run.
+
+    `answer(number)` is called when a hosted hart has trapped to M-mode. `timed` are the devices with deadlines.
+    With `follow_wall` idle time passes as the wall clock does instead of being skipped.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        harts: Sequence[HartState],
+        clock: MachineClock,
+        console: Console,
+        follow_wall: bool = False,
+    ) -> None:
+        index = harts[0].layout.index
+        self.steps = 0
+        """Instructions executed by all harts, trapping ones included."""
+        self.idle_time = 0
+        """Nanoseconds of guest time in which no hart ran."""
+        self.exits = [0] * len(Exit)
+        self.reason: StopReason | None = None
+        """Why the machine stopped for good, if it did."""
+        self.answer: Callable[[int], None] | None = None
+        self.timed: Sequence[Device] = ()
+        self._engine, self._clock, self._console, self._harts = engine, clock, console, harts
+        self._words = [hart.words for hart in harts]
+        self._clock_end, self._remaining, self._stop = index["clock_end"], index["remaining"], index["stop"]
+        self._stimecmp, self._menvcfg, self._offset = index["stimecmp"], index["menvcfg"], index["time_offset"]
+        self._reservation, self._monitor_call = index["reservation_valid"], index["monitor_call"]
+        self._lines = index["lines"]
+        self._activities = [Activity.RUNNABLE] * len(harts)
+        self._timers = [NEVER] * len(harts)  # of the waiting harts
+        self._next_timer = NEVER  # the least of these
+        self._device_deadline = 0
+        self._current = 0
+        self._turn_end = 0
+        self._next_exchange = 0 if console.backend is not None else NEVER
+        self._paused = False
+        self._wall_zero: int | None = time.monotonic_ns() if follow_wall else None
+
+    # --- what devices and monitors do to the schedule --------------------------------------------------------------
+
+    def finish(self, reason: StopReason) -> None:
+        """Stop the machine for good, after the current instruction. The first reason stays."""
+        if self.reason is None:
+            self.reason = reason
+        self.interrupt()
+
+    def pause(self) -> None:
+        """Leave `run` after the current instruction; the machine can go on."""
+        self._paused = True
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Have the running hart leave its run after the current instruction, so that the loop looks at everything."""
+        if self._clock.running is not None:
+            self._clock.running.words[self._stop] = 1
+
+    def drive(self, hart: int, mask: int, level: bool) -> None:
+        """A device drives the interrupt line `mask` (a bit of mip) of a hart."""
+        words = self._words[hart]
+        lines = words[self._lines]
+        driven = lines | mask if level else lines & ~mask
+        if driven != lines:
+            words[self._lines] = driven
+            self.notice(hart)
+
+    def notice(self, hart: int) -> None:
+        """An interrupt may have become pending on a hart: let it look, soon."""
+        if self._activities[hart] is Activity.WAITING:
+            self._activities[hart] = Activity.RUNNABLE
+            self._find_next_timer()
+        if hart != self._current:
+            self.yield_turn()
+        self.interrupt()
+
+    def yield_turn(self) -> None:
+        """End the turn of the current hart when it leaves its run."""
+        self._turn_end = 0
+
+    def start(self, hart: int) -> None:
+        """A stopped hart, whose state has been prepared, runs from now on."""
+        self._activities[hart] = Activity.RUNNABLE
+        self.yield_turn()
+
+    def stop(self, hart: int) -> None:
+        """A hart does not run until it is started; nothing wakes it."""
+        self._activities[hart] = Activity.STOPPED
+        self._find_next_timer()
+
+    def suspend(self, hart: int) -> None:
+        """A hart does not run until an interrupt is pending, as after wfi."""
+        self._activities[hart] = Activity.WAITING
+        self._timers[hart] = self._timer(hart)
+        self._find_next_timer()
+
+    def is_waiting(self, hart: int) -> bool:
+        """Is the hart idle until an interrupt is pending?"""
+        return self._activities[hart] is Activity.WAITING
+
+    def is_stopped(self, hart: int) -> bool:
+        """Is the hart stopped until someone starts it?"""
+        return self._activities[hart] is Activity.STOPPED
+
+    def reconsider_deadlines(self) -> None:
+        """A device with deadlines was accessed: ask all of them again."""
+        self._device_deadline = 0
+        self.interrupt()
+
+    # --- the loop --------------------------------------------------------------------------------------------------
+
+    def run(self, steps: int | None = None) -> StopReason | None:
+        """Run until the machine stops, `steps` steps were done, or `pause` was called; None for the last."""
+        clock, exits, run = self._clock, self.exits, self._engine.run
+        last = NEVER if steps is None else self.steps + steps
+        self._paused = False
+        while self.reason is None and not self._paused:
+            now = clock.time
+            if now >= self._next_exchange:
+                self._exchange()
+            if now >= self._device_deadline:
+                self._update_devices()
+            if now >= self._next_timer:
+                self._wake_by_timer()
+            if self._paused:
+                break
+            current = self._current
+            if self._activities[current] or now >= self._turn_end:
+                if not self._next_turn():
+                    self._idle()
+                    continue
+                current = self._current
+            budget = min(
+                self._turn_end - now,
+                self._device_deadline - now,
+                self._next_timer - now,
+                self._timer(current) - now,
+                self._next_exchange - now,
+                last - self.steps,
+                _LONGEST_RUN,
+            )
+            if budget <= 0:
+                return LIMIT_REACHED
+            words = self._words[current]
+            words[self._clock_end] = now + budget
+            words[self._remaining] = budget
+            words[self._stop] = 0
+            clock.running = self._harts[current]
+            try:
+                why = run(clock.running, budget)
+            finally:
+                done = budget - words[self._remaining]
+                clock.running = None
+                clock.time = now + done
+                self.steps += done
+            exits[why] += 1
+            if why is Exit.WAIT:
+                self.suspend(current)
+            elif why is Exit.MONITOR:
+                self._call_monitor(current)
+        if self._console.backend is not None:
+            self._exchange()
+        return self.reason
+
+    def _call_monitor(self, hart: int) -> None:
+        self._words[hart][self._monitor_call] = 0
+        assert self.answer is not None, "a hosted hart needs a monitor"
+        self.answer(hart)
+
+    def _timer(self, hart: int) -> int:
+        """When the hart's own timer (Sstc) will go off; NEVER if it has gone off or is not in use."""
+        words = self._words[hart]
+        if not words[self._menvcfg] >> _STCE:
+            return NEVER
+        ticks = self._clock.time // _NANOSECONDS_PER_TICK
+        left = words[self._stimecmp] - ((ticks + words[self._offset]) & _ALL_ONES)
+        if left <= 0:
+            return NEVER
+        return min((ticks + left) * _NANOSECONDS_PER_TICK, NEVER)
+
+    def _find_next_timer(self) -> None:
+        self._next_timer = min(
+            (self._timers[hart] for hart, activity in enumerate(self._activities) if activity is Activity.WAITING),
+            default=NEVER,
+        )
+
+    def _wake_by_timer(self) -> None:
+        now = self._clock.time
+        for hart, activity in enumerate(self._activities):
+            if activity is Activity.WAITING and self._timers[hart] <= now:
+                self._activities[hart] = Activity.RUNNABLE
+                self.yield_turn()
+        self._find_next_timer()
+
+    def _update_devices(self) -> None:
+        # Driving a line may come back here through `notice`, but only after the deadline is set.
+        self._device_deadline = NEVER
+        for device in self.timed:
+            device.update()
+        deadlines = (device.next_deadline() for device in self.timed)
+        nearest = min((deadline for deadline in deadlines if deadline is not None), default=NEVER)
+        self._device_deadline = max(nearest, self._clock.time + 1)
+
+    def _next_turn(self) -> bool:
+        """Choose the hart whose turn it is, in the order of their numbers; False if all wait."""
+        runnable = [hart for hart, activity in enumerate(self._activities) if activity is Activity.RUNNABLE]
+        if not runnable:
+            return False
+        chosen = next((hart for hart in runnable if hart > self._current), runnable[0])
+        if chosen != self._current:
+            self._words[self._current][self._reservation] = 0
+            self._current = chosen
+        self._turn_end = self._clock.time + QUANTUM if len(runnable) > 1 else NEVER
+        return True
+
+    def _exchange(self) -> None:
+        self._next_exchange = self._clock.time + _EXCHANGE_PERIOD
+        self._console.exchange()
+
+    # --- idleness --------------------------------------------------------------------------------------------------
+
+    def _idle(self) -> None:
+        """All harts wait: let time pass until something can happen."""
+        if self._console.backend is not None:
+            self._exchange()
+            if self._paused or Activity.RUNNABLE in self._activities:
+                return
+        clock = self._clock
+        target = min(self._device_deadline, self._next_timer)
+        start = clock.time
+        if self._wall_zero is not None:
+            clock.time = self._sleep_until(target)
+        elif target < NEVER:
+            clock.time = target
+        elif not self._wait_for_input(None):
+            self.reason = stuck(_NOTHING_CAN_COME)
+        self.idle_time += clock.time - start
+        if self._console.backend is not None:
+            self._next_exchange = clock.time
+
+    def _sleep_until(self, target: int) -> int:
+        """Sleep until the wall clock has reached guest time `target` or input arrives; what guest time is then."""
+        assert self._wall_zero is not None
+        start = self._clock.time
+        wall = time.monotonic_ns() - self._wall_zero
+        if wall - start > _LARGEST_LAG:
+            self._wall_zero += wall - start - _LARGEST_LAG
+            wall = start + _LARGEST_LAG
+        if target >= NEVER:
+            if not self._wait_for_input(None):
+                self.reason = stuck(_NOTHING_CAN_COME)
+                return start
+        elif wall >= target or not self._wait_for_input((target - wall) / 1e9):
+            return target
+        return min(max(start, time.monotonic_ns() - self._wall_zero), target)
+
+    def _wait_for_input(self, seconds: float | None) -> bool:
+        """Sleep that long, or until there may be input. False if there was none and can be none."""
+        if self._console.backend is None:
+            if seconds is not None:
+                time.sleep(seconds)
+            return False
+        return self._console.backend.wait(seconds)
