@@ -30,7 +30,7 @@ OPERATIONS = [row for row in ROWS if "(" not in row.syntax]  # not loads and sto
 RAM, DATA = 0x8000_0000, 0x8000_0100
 OFF, INITIAL, CLEAN, DIRTY = (n << Status.FS for n in range(4))
 ILLEGAL = 2
-CASES_PER_OPERATION = 350
+CASES_PER_OPERATION = 200
 
 
 class Machine:
