@@ -12,7 +12,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from hypernest.errors import BadImage
 
@@ -26,6 +26,9 @@ def files(package: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, b
 
     Raises `BadImage` if `package` is damaged or names a file outside itself.
     """
+    from zstandard import ZstdError
+
+    damaged = (tarfile.TarError, lzma.LZMAError, zlib.error, ZstdError, EOFError, ValueError)
     try:
         with package.open("rb") as stream, _open_data(stream) as data, tarfile.open(fileobj=data, mode="r|") as tar:
             for member in tar:
@@ -37,7 +40,7 @@ def files(package: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, b
                 contents = tar.extractfile(member)
                 assert contents is not None  # a regular file always has contents
                 yield name, contents.read()
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
+    except damaged as error:
         raise BadImage(f"{package} is a damaged Debian package ({error}), delete it and pull again.") from error
 
 
@@ -58,11 +61,11 @@ def _open_data(stream: IO[bytes]) -> IO[bytes]:
         case "data.tar.zst":
             import zstandard
 
-            return _Translated(zstandard.ZstdDecompressor().stream_reader(part), zstandard.ZstdError)
+            return zstandard.ZstdDecompressor().stream_reader(part, read_across_frames=True)
         case "data.tar.gz":
             import gzip
 
-            return gzip.GzipFile(fileobj=part)
+            return cast("IO[bytes]", gzip.open(part, "rb"))
         case "data.tar":
             return part
     raise ValueError(f"unknown compression {name!r}")
@@ -99,20 +102,3 @@ class _Part(io.RawIOBase):
         buffer[: len(data)] = data
         self._left -= len(data)
         return len(data)
-
-
-class _Translated(io.RawIOBase, IO[bytes]):
-    """`stream`, with the library's own error given as a `ValueError`."""
-
-    def __init__(self, stream: IO[bytes], error: type[Exception]) -> None:
-        self._stream = stream
-        self._error = error
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, count: int = -1) -> bytes:
-        try:
-            return self._stream.read(count)
-        except self._error as error:
-            raise ValueError(str(error)) from error

@@ -1,0 +1,19 @@
+# What the guest does at its console: a shell, or one command if there is one to execute; then the power goes off.
+#
+# /hypernest/exec: the command; its exit status goes to /run/status, from where /etc/shutdown hands it out.
+# /hypernest/exact: its output must leave byte for byte, without the terminal's newline translation and echo.
+
+cd /root
+if [ -e /hypernest/exec ]; then
+    [ -e /hypernest/exact ] && stty -opost -echo
+    sh /hypernest/exec
+    echo $? >/run/status
+    # Changing the settings of a terminal waits until everything written has left.
+    stty opost echo
+else
+    read -r _ _ release _ </proc/version
+    set -- /sys/devices/system/cpu/cpu[0-9]*
+    echo "Linux $release, harts: $#. 'poweroff' or Ctrl-D ends it."
+    sh
+fi
+kill -USR2 1
