@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypernest.isa.hart import Access
@@ -76,6 +76,7 @@ def program(bench: Bench, entries: list[Entry]) -> None:
         bench["pmpcfg", half] = value
 
 
+@settings(max_examples=300)
 @given(
     entry_lists | half_lists,
     st.integers(0, SPACE - 64),
@@ -113,6 +114,22 @@ def test_partial_match_fails_even_for_machine_mode() -> None:
     bench = Bench(pmpcfg=NA4 | R | W | X, pmpaddr=0x8000_0000 >> 2)
     assert not pmp_check(bench.hart, 0x8000_0000, 8, int(Access.READ), int(MACHINE))
     assert pmp_check(bench.hart, 0x8000_0000, 4, int(Access.READ), int(SUPERVISOR))
+
+
+@pytest.mark.parametrize(("bottom", "top"), [(0, 0), (0x2000_0001, 0x2000_0001), (0x2000_0002, 0x2000_0001)])
+def test_empty_range_matches_nothing(bottom: int, top: int) -> None:
+    bench = Bench()
+    program(bench, [Entry(0, bottom), Entry(TOR | L, top), Entry(NAPOT | R, (1 << 54) - 1), *[Entry(0, 0)] * 13])
+    assert pmp_check(bench.hart, 0x8000_0000, 8, int(Access.READ), int(SUPERVISOR))
+    assert pmp_check(bench.hart, 0x8000_0000, 64, int(Access.READ), int(MACHINE))
+
+
+def test_first_range_begins_at_zero() -> None:
+    bench = Bench(pmpcfg=TOR | R, pmpaddr=0)
+    assert not pmp_check(bench.hart, 0, 8, int(Access.READ), int(SUPERVISOR))
+    bench["pmpaddr"] = 2
+    assert pmp_check(bench.hart, 0, 8, int(Access.READ), int(SUPERVISOR))
+    assert not pmp_check(bench.hart, 8, 1, int(Access.READ), int(SUPERVISOR))
 
 
 def test_aligned_access_over_two_regions_faults() -> None:

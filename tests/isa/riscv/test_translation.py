@@ -230,6 +230,43 @@ def leaf_table(flags: int, level: int = 0) -> dict[int, int]:
     return tables | {TABLES[2 - level]: frame >> 2 | flags | V}
 
 
+@pytest.mark.parametrize("access", [Access.READ, Access.WRITE, Access.EXECUTE, MANAGE])
+@pytest.mark.parametrize("privilege", [USER, SUPERVISOR])
+@pytest.mark.parametrize("menvcfg", [0, ADUE])
+def test_every_combination_of_permissions(access: int, privilege: int, menvcfg: int) -> None:
+    for mstatus in (0, SUM, MXR, SUM | MXR):
+        setting = Setting(privilege=privilege, mstatus=mstatus, menvcfg=menvcfg)
+        bench = make(setting, {})
+        for permissions in range(1, 16):
+            for state in (0, A, D, A | D):
+                tables = {TABLES[0]: V | permissions << 1 | state}  # R, W, X and U
+                bench.memory.write_integer(TABLES[0], 8, tables[TABLES[0]])
+                found = bench.raised("translate", 0x123, access)
+                try:
+                    expected, updated = walk(setting, tables, 0x123, access)
+                except PageFault:
+                    assert found == Raised(PAGE_FAULTS[access], 0x123)
+                    updated = {}
+                else:
+                    assert found == expected
+                assert bench.memory.read_integer(TABLES[0], 8) == (tables | updated)[TABLES[0]]
+
+
+@pytest.mark.parametrize("mode", [SV39, SV48, SV57])
+def test_pointer_in_the_last_table_faults(mode: int) -> None:
+    tables = {TABLES[i]: TABLES[i + 1] >> 2 | V for i in range(mode - 5)}
+    tables[TABLES[mode - 5]] = RAM >> 2 | V | R | A
+    assert check(Setting(mode), tables, 0, Access.READ) == Raised(13, 0)
+
+
+@pytest.mark.parametrize("flag", [W, U, A, D, 1 << 54, 1 << 61, 1 << 63])
+def test_flags_of_leaves_are_reserved_in_pointers(flag: int) -> None:
+    tables = leaf_table(R | A)
+    assert check(Setting(), tables, 0, Access.READ) == RAM
+    assert check(Setting(), tables | {TABLES[0]: tables[TABLES[0]] | G | 3 << 8}, 0, Access.READ) == RAM
+    assert check(Setting(), tables | {TABLES[0]: tables[TABLES[0]] | flag}, 0, Access.READ) == Raised(13, 0)
+
+
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_superpages(level: int) -> None:
     offset = (1 << 12 + 9 * level) - 8

@@ -131,6 +131,24 @@ def test_interrupts(
     assert bench.csr(0x344) == pending
 
 
+PRIORITY = [MEI, MSI, MTI, SEI, SSI, STI]
+
+
+@pytest.mark.parametrize("first", range(5))
+@pytest.mark.parametrize("second", range(6))
+@pytest.mark.parametrize("delegated", [0, SSI | STI | SEI])
+def test_priority_of_two(first: int, second: int, delegated: int) -> None:
+    """Of two interrupts the first in the list is taken; delegated ones come after all that are not."""
+    if second <= first:
+        first, second = second, first + 1
+    pair = PRIORITY[first] | PRIORITY[second]
+    bench = Bench(USER, mip=pair & (SSI | STI | SEI), lines=pair & ~(SSI | STI | SEI), mie=pair, mideleg=delegated)
+    assert RISCV64.take_interrupt(bench.hart)
+    in_supervisor = PRIORITY[first] & delegated
+    assert bench["priv"] == (SUPERVISOR if in_supervisor else MACHINE)
+    assert 1 << (bench["scause" if in_supervisor else "mcause"] & 63) == PRIORITY[first]
+
+
 def test_supervisor_timer_follows_stimecmp_only_with_stce() -> None:
     bench = Bench(mip=STI, stimecmp=10)
     bench.clock = 999
