@@ -61,7 +61,9 @@ class Routine:
         return self.function.__name__
 
     def __call__(self, hart: Hart, *arguments: Word | int) -> Any:
-        return hart.call(self, tuple(word(a, width) for a, width in zip(arguments, self.arguments, strict=True)))
+        if len(arguments) != len(self.arguments):
+            raise TypeError(f"{self.name} takes {len(self.arguments)} words, not {len(arguments)}")
+        return hart.call(self, tuple(map(word, arguments, self.arguments)))
 
 
 def routine(arguments: tuple[int, ...] = (), results: tuple[int, ...] = ()) -> Callable[[Callable[..., Any]], Routine]:

@@ -101,7 +101,11 @@ class Word:
         args: tuple[Word | int, ...] = (),
         decider: Decider | None = None,
     ) -> None:
-        self.value, self.width, self.op, self.args, self.decider = value, width, op, args, decider
+        self.value = value
+        self.width = width
+        self.op = op
+        self.args = args
+        self.decider = decider
 
     # --- arithmetic -------------------------------------------------------------------------------------------
 
@@ -112,16 +116,27 @@ class Word:
             raise WidthError(f"{self!r} and {other!r} have different widths")
         return other
 
+    # Constants take the short way in these: they are all that the reference engine ever sees.
+
     def _binary(self, op: str, other: Word | int) -> Word:
-        other, width = self._other(other), self.width
-        if self.value is not None and other.value is not None:
-            return Word(BINARY[op](self.value, other.value, width) & ((1 << width) - 1), width)
+        value, width = self.value, self.width
+        mask = (1 << width) - 1
+        if value is not None:
+            if isinstance(other, int):
+                return Word(BINARY[op](value, other & mask, width) & mask, width)
+            if other.value is not None and other.width == width:
+                return Word(BINARY[op](value, other.value, width) & mask, width)
+        other = self._other(other)
         return _decider(self, other).unique(op, (self, other), width)
 
     def _compare(self, op: str, other: Word | int) -> Word:
+        value, width = self.value, self.width
+        if value is not None:
+            if isinstance(other, int):
+                return _ONE if COMPARE[op](value, other & ((1 << width) - 1), width) else _ZERO
+            if other.value is not None and other.width == width:
+                return _ONE if COMPARE[op](value, other.value, width) else _ZERO
         other = self._other(other)
-        if self.value is not None and other.value is not None:
-            return Word(int(COMPARE[op](self.value, other.value, self.width)), 1)
         return _decider(self, other).unique(op, (self, other), 1)
 
     def _unary(self, op: str) -> Word:
@@ -185,12 +200,10 @@ class Word:
 
     # --- comparison: unsigned operators, signed methods ------------------------------------------------------
 
-    def __eq__(self, other: object) -> Word:  # type: ignore[override]
-        assert isinstance(other, Word | int)
+    def __eq__(self, other: Word | int) -> Word:  # type: ignore[override]
         return self._compare("eq", other)
 
-    def __ne__(self, other: object) -> Word:  # type: ignore[override]
-        assert isinstance(other, Word | int)
+    def __ne__(self, other: Word | int) -> Word:  # type: ignore[override]
         return self._compare("ne", other)
 
     def __lt__(self, other: Word | int) -> Word:
@@ -239,6 +252,8 @@ class Word:
 
     def trunc(self, width: int) -> Word:
         """The low `width` bits (at most the present width)."""
+        if self.value is not None and width < self.width:
+            return Word(self.value & ((1 << width) - 1), width)
         return self._resize("trunc", width)
 
     def _resize(self, op: str, width: int) -> Word:
@@ -253,10 +268,14 @@ class Word:
 
     def bit(self, index: int) -> Word:
         """Bit `index` as a word of width 1."""
+        if self.value is not None and 0 <= index < self.width:
+            return _ONE if self.value >> index & 1 else _ZERO
         return self.bits(index, index)
 
     def bits(self, high: int, low: int) -> Word:
         """Bits `high` down to `low`, both included, as the manual writes [high:low]."""
+        if self.value is not None and 0 <= low <= high < self.width:
+            return Word(self.value >> low & ((2 << high - low) - 1), high - low + 1)
         shifted = self if low == 0 else self >> low
         return shifted.trunc(high - low + 1)
 
@@ -292,6 +311,9 @@ class Word:
         return f"{self.op}({', '.join(map(repr, self.args))}):{self.width}"
 
 
+_ZERO, _ONE = Word(0, 1), Word(1, 1)
+
+
 def _decider(*words: Word) -> Decider:
     for candidate in words:
         if candidate.decider is not None:
@@ -319,7 +341,14 @@ def select(condition: Word | bool, yes: Word, no: Word | int) -> Word:
 
 def concat(*parts: Word) -> Word:
     """The parts side by side, the most significant first, as the manual writes {a, b}."""
-    width = sum(part.width for part in parts)
+    width = sum([part.width for part in parts])
+    value = 0
+    for part in parts:
+        if part.value is None:
+            break
+        value = value << part.width | part.value
+    else:
+        return Word(value, width)
     result, low = word(0, width), width
     for part in parts:
         low -= part.width
