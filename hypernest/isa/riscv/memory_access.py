@@ -87,16 +87,22 @@ STORE: dict[int, Routine] = {bits: _store(bits) for bits in (8, 16, 32, 64)}
 @routine((64,), (32,))
 def fetch(h: Hart, address: Word) -> Word:
     """The instruction at an even address; a fault on its second half reports the address of that half."""
-    low: Word = fetch_parcel(h, address)
+    physical = h.locate(address, Access.EXECUTE)
+    low = _fetch_parcel(h, address, physical)
     if (low & 3) != 3:
         return low.zext(32)
-    return concat(fetch_parcel(h, address + 2), low)
+    second = address + 2
+    following = physical + 2
+    if (second & (PAGE - 1)) == 0:
+        following = h.locate(second, Access.EXECUTE)
+    return concat(_fetch_parcel(h, second, following), low)
 
 
-@routine((64,), (16,))
-def fetch_parcel(h: Hart, address: Word) -> Word:
+def _fetch_parcel(h: Hart, address: Word, physical: Word) -> Word:
     """Sixteen bits of an instruction."""
-    value, ok = h.physical_load(_locate(h, address, 2, Access.EXECUTE), 16)
+    if pmp_check(h, physical, 2, Access.EXECUTE, h.priv) == 0:
+        raise access_fault(Access.EXECUTE, address)
+    value, ok = h.physical_load(physical, 16)
     if ok == 0:
         raise access_fault(Access.EXECUTE, address)
     return value

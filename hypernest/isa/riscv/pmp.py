@@ -23,10 +23,13 @@ def pmp_check(h: Hart, address: Word, size: Word, access: Word, privilege: Word)
     The first entry that matches any byte decides, and must match all of them. Access 3 (cache management) needs what
     a load needs.
     """
-    first_is_open = ((h.read("pmpcfg", 0) & 0xFF) == _EVERYTHING) & (h.read("pmpaddr", 0) == ADDRESS_BITS)
+    low, high = h.read("pmpcfg", 0), h.read("pmpcfg", 1)
+    if (low | high) == 0:  # all entries are off, as at reset
+        return privilege == Privilege.MACHINE
+    first_is_open = ((low & 0xFF) == _EVERYTHING) & (h.read("pmpaddr", 0) == ADDRESS_BITS)
     if first_is_open & (address < _END):  # how a hosted hart is set up
         return word(1, 1)
-    if h.read("pmpcfg", 1) == 0:
+    if high == 0:
         return _decide(h, PMP_ENTRIES // 2, address, size, access, privilege)
     return _decide(h, PMP_ENTRIES, address, size, access, privilege)
 
@@ -65,12 +68,18 @@ def pmp_page_uniform(h: Hart, address: Word) -> Word:
 
 
 def _regions(h: Hart, entries: int) -> Iterator[tuple[Word, Word, Word, Word]]:
-    """(configuration, active, first byte, last byte) of each entry. Only active ones have meaningful bounds."""
+    """(configuration, active, first byte, last byte) of each entry. Only active ones have meaningful bounds.
+
+    Entries that are constants and off match nothing and are left out.
+    """
     previous = word(0)
     for index in range(entries):
         configuration = h.read("pmpcfg", index // 8).bits(index % 8 * 8 + 7, index % 8 * 8)
         mode = configuration.bits(MODE + 1, MODE)
         address = h.read("pmpaddr", index)
+        if mode.value == OFF:
+            previous = address
+            continue
         ones = select(mode == NAPOT, address ^ (address + 1), 0)  # the size of a NAPOT region is in its trailing ones
         top = mode == TOR
         first = select(top, previous, address & ~ones) << 2
