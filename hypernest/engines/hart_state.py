@@ -25,14 +25,13 @@ class HartState:
 
     def __getitem__(self, key: str | tuple[str, int]) -> int:
         """`hart["pc"]`, `hart["x", 10]`. KeyError or IndexError if there is no such register."""
-        return self.words[self._at(key)]
+        return self.words[self.layout.index[key] if isinstance(key, str) else self._at(*key)]
 
     def __setitem__(self, key: str | tuple[str, int], value: int) -> None:
-        name = key if isinstance(key, str) else key[0]
-        self.words[self._at(key)] = value & ((1 << self.layout.registers[name].width) - 1)
-
-    def _at(self, key: str | tuple[str, int]) -> int:
         name, index = (key, 0) if isinstance(key, str) else key
+        self.words[self._at(name, index)] = value & ((1 << self.layout.registers[name].width) - 1)
+
+    def _at(self, name: str, index: int) -> int:
         if not 0 <= index < self.layout.registers[name].count:
             raise IndexError(f"{name} has {self.layout.registers[name].count} registers, no number {index}")
         return self.layout.index[name] + index

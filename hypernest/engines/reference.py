@@ -19,13 +19,16 @@ from hypernest.isa.row import Row
 from hypernest.isa.word import Word, word
 from hypernest.memory import GuestMemory
 
+_ANSWERED = Word(1, 1)
+
 
 class ReferenceHart(Hart):
     """A `Hart` of constants over a `HartState`. Usable by itself to read CSRs or translate addresses."""
 
     def __init__(self, isa: Isa, state: HartState, memory: GuestMemory, devices: Devices) -> None:
         self._isa, self._state, self._memory, self._devices = isa, state, memory, devices
-        self._widths = {name: register.width for name, register in state.layout.registers.items()}
+        self._words, index = state.words, state.layout.index
+        self._places = {name: (index[name], each.count, each.width) for name, each in state.layout.registers.items()}
         self._operands: dict[str, int] = {}
         self._next_pc = 0
         self._target: Word | None = None
@@ -58,12 +61,25 @@ class ReferenceHart(Hart):
     # --- Hart ------------------------------------------------------------------------------------------------------
 
     def read(self, register: str, index: Word | int = 0) -> Word:
-        return Word(self._state[register, int(index)], self._widths[register])
+        place, count, width = self._places[register]
+        number = index if isinstance(index, int) else int(index)
+        if not 0 <= number < count:
+            raise IndexError(f"{register} has {count} registers, no number {number}")
+        return Word(self._words[place + number], width)
+
+    def __getattr__(self, name: str) -> Word:
+        if name not in self._places:
+            raise AttributeError(name)
+        return self.read(name)
 
     def write(self, register: str, value: Word | int, index: Word | int = 0) -> None:
         if register == "x" and int(index) == 0:
             return
-        self._state[register, int(index)] = int(word(value, self._widths[register]))
+        place, count, width = self._places[register]
+        number = int(index)
+        if not 0 <= number < count:
+            raise IndexError(f"{register} has {count} registers, no number {number}")
+        self._words[place + number] = int(word(value, width))
 
     def operand(self, name: str) -> Word:
         return word(self._operands[name], 64)
@@ -85,10 +101,10 @@ class ReferenceHart(Hart):
     def physical_load(self, address: Word, bits: int) -> tuple[Word, Word]:
         at, size = int(address), bits // 8
         if self._memory.contains(at, size):
-            return word(self._memory.read_integer(at, size), bits), word(1, 1)
+            return Word(self._memory.read_integer(at, size), bits), _ANSWERED
         self._attention = True
         try:
-            return word(self._devices.read(at, size), bits), word(1, 1)
+            return word(self._devices.read(at, size), bits), _ANSWERED
         except BusError:
             return word(0, bits), word(0, 1)
 
@@ -96,13 +112,13 @@ class ReferenceHart(Hart):
         at, size = int(address), value.width // 8
         if self._memory.contains(at, size):
             self._memory.write_integer(at, size, int(value))
-            return word(1, 1)
+            return _ANSWERED
         self._attention = True
         try:
             self._devices.write(at, size, int(value))
         except BusError:
             return word(0, 1)
-        return word(1, 1)
+        return _ANSWERED
 
     def is_memory(self, address: Word, size: int) -> Word:
         return word(int(self._memory.contains(int(address), size)), 1)
