@@ -3,11 +3,12 @@
 from hypernest.images.catalog import Image, find, installed, names, pull
 from hypernest.images.debian import APPEND as DEBIAN_APPEND
 from hypernest.images.errors import ImageDamaged, ImageMissing, PullFailed
-from hypernest.images.initramfs import exec_overlay
+from hypernest.images.initramfs import READY, exec_overlay
 from hypernest.images.progress import Progress, progress_bar, silent
 
 __all__ = [
     "DEBIAN_APPEND",
+    "READY",
     "Image",
     "ImageDamaged",
     "ImageMissing",

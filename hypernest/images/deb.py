@@ -6,6 +6,7 @@ package can name a place outside itself. Links, devices and folders are left out
 
 from __future__ import annotations
 
+import gzip
 import io
 import lzma
 import tarfile
@@ -28,7 +29,7 @@ def files(package: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, b
     """
     from zstandard import ZstdError
 
-    damaged = (tarfile.TarError, lzma.LZMAError, zlib.error, ZstdError, EOFError, ValueError)
+    damaged = (tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, ZstdError, EOFError, ValueError)
     try:
         with package.open("rb") as stream, _open_data(stream) as data, tarfile.open(fileobj=data, mode="r|") as tar:
             for member in tar:
@@ -63,8 +64,6 @@ def _open_data(stream: IO[bytes]) -> IO[bytes]:
 
             return zstandard.ZstdDecompressor().stream_reader(part, read_across_frames=True)
         case "data.tar.gz":
-            import gzip
-
             return cast("IO[bytes]", gzip.open(part, "rb"))
         case "data.tar":
             return part

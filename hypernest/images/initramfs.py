@@ -18,6 +18,9 @@ _APPLETS_START = b"[\0[[\0"
 _APPLETS_END = b"\0\0"
 _LARGEST_COMMAND = 1 << 20
 
+READY = b"\x1b_ready\x1b\\"
+"""What the guest prints right before the output of a command that `exec_overlay` put there without `terminal`."""
+
 
 def base(busybox: bytes, modules: Iterable[Module], release: str) -> bytes:
     """The archive with `busybox` under all its names and the `modules` of kernel `release`."""

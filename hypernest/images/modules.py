@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import io
 import lzma
+import struct
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -20,6 +22,7 @@ from hypernest.errors import BadImage
 _LARGEST_MODULE = 64 << 20
 _SIGNATURE_MARK = b"~Module signature appended~\n"
 _SIGNATURE_INFO = 12  # bytes before the mark; the last four are the size of the signature, which lies before them
+_SECTION = struct.Struct("<I20xQQ24x")  # of Elf64_Shdr: sh_name, sh_offset, sh_size
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
 
@@ -44,18 +47,15 @@ def name_of(path: str) -> str | None:
 
 def read(path: str, data: bytes) -> Module:
     """The module in the file `path` of contents `data`; raises `BadImage` if it is none."""
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
     name = name_of(path)
     try:
         data = _without_signature(_decompress(path, data))
-        section = ELFFile(io.BytesIO(data)).get_section_by_name(".modinfo")
-    except (ELFError, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+        section = _section(data, b".modinfo")
+    except (lzma.LZMAError, zlib.error, OSError, EOFError, ValueError, struct.error) as error:
         raise BadImage(f"{path} is not a kernel module ({error}), pull the image again.") from error
-    if name is None or section is None:
+    if name is None:
         raise BadImage(f"{path} is not a kernel module, pull the image again.")
-    said = [item.decode("utf-8", "replace").partition("=") for item in section.data().split(b"\0")]
+    said = [item.decode("utf-8", "replace").partition("=") for item in section.split(b"\0")]
     depends = [one for key, _, value in said if key == "depends" for one in value.split(",") if one]
     return Module(
         name,
@@ -90,6 +90,23 @@ def _all_depends(name: str, modules: Mapping[str, Module]) -> list[str]:
 
     visit(name)
     return order[::-1]
+
+
+def _section(data: bytes, name: bytes) -> bytes:
+    """The contents of the section `name` of the 64-bit ELF file `data`; raises `ValueError` or `struct.error`."""
+    if data[:6] != b"\x7fELF\x02\x01":
+        raise ValueError("it is no 64-bit ELF file")
+    (table,) = struct.unpack_from("<Q", data, 0x28)
+    row_size, count, names_index = struct.unpack_from("<HHH", data, 0x3A)
+    if row_size < _SECTION.size or table + row_size * count > len(data) or names_index >= count:
+        raise ValueError("its section table is damaged")
+    rows = [_SECTION.unpack_from(data, table + row_size * index) for index in range(count)]
+    _, names_start, names_size = rows[names_index]
+    names = data[names_start : names_start + names_size]
+    for name_start, start, size in rows:
+        if names.startswith(name + b"\0", name_start):
+            return data[start : start + size]
+    raise ValueError(f"it has no section {name.decode()}")
 
 
 def _without_signature(data: bytes) -> bytes:

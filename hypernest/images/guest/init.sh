@@ -2,7 +2,8 @@
 # The first process of hypernest's Debian guest: sets the machine up, starts the session, powers off when told.
 # Every program started costs a millisecond or so of boot: what the shell can do itself, it does.
 #
-# Kernel command line: console=ttyS0|hvc0, hypernest.size=COLUMNSxROWS, hypernest.term=NAME.
+# Kernel command line: console=ttyS0|hvc0, hypernest.console=ttyS0|hvc0 (for the session alone, not for the kernel),
+# hypernest.size=COLUMNSxROWS, hypernest.term=NAME.
 
 export PATH=/bin HOME=/root TERM=linux
 
@@ -17,6 +18,7 @@ read -r line </proc/cmdline
 for word in $line; do
     case $word in
     console=*) console=${word#console=} console=${console%%,*} ;;
+    hypernest.console=*) console=${word#hypernest.console=} ;;
     hypernest.size=*) size=${word#hypernest.size=} ;;
     hypernest.term=*) TERM=${word#hypernest.term=} ;;
     esac

@@ -1,11 +1,12 @@
 # What the guest does at its console: a shell, or one command if there is one to execute; then the power goes off.
 #
 # /hypernest/exec: the command; its exit status goes to /run/status, from where /etc/shutdown hands it out.
-# /hypernest/exact: its output must leave byte for byte, without the terminal's newline translation and echo.
+# /hypernest/exact: its output must leave byte for byte, without the terminal's newline translation and echo. Where it
+# begins is marked by the text of initramfs.READY; before, no input must come, because it would be echoed.
 
 cd /root
 if [ -e /hypernest/exec ]; then
-    [ -e /hypernest/exact ] && stty -opost -echo
+    [ -e /hypernest/exact ] && stty -opost -echo && printf '\033_ready\033\\'
     sh /hypernest/exec
     echo $? >/run/status
     # Changing the settings of a terminal waits until everything written has left.
