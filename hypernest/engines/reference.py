@@ -142,6 +142,12 @@ class ReferenceHart(Hart):
     def flush_translations(self) -> None:
         """Nothing is remembered here."""
 
+    def flush_translation(self, address: Word) -> None:
+        """Nothing is remembered here."""
+
+    def note_mapping(self, shift: Word) -> None:
+        """Nothing is remembered here."""
+
     def flush_instructions(self) -> None:
         """Nothing is remembered here."""
 

@@ -163,6 +163,14 @@ class Hart(ABC):
         """Forget every remembered translation of this hart (after a change of satp, PMP, MXR, or sfence.vma)."""
 
     @abstractmethod
+    def flush_translation(self, address: Word) -> None:
+        """Forget the remembered translations that came from the leaf entry which maps a virtual address."""
+
+    @abstractmethod
+    def note_mapping(self, shift: Word) -> None:
+        """The translation under way comes from a leaf that maps 2**shift bytes (64 bits), for `flush_translation`."""
+
+    @abstractmethod
     def flush_instructions(self) -> None:
         """fence.i: engines that see writes to code by themselves need do nothing."""
 

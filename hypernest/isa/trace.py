@@ -310,6 +310,12 @@ class _Path(Hart):
     def flush_translations(self) -> None:
         self.effect("flush_translations", ())
 
+    def flush_translation(self, address: Word) -> None:
+        self.effect("flush_translation", (address,))
+
+    def note_mapping(self, shift: Word) -> None:
+        self.effect("note_mapping", (shift,))
+
     def flush_instructions(self) -> None:
         self.effect("flush_instructions", ())
 

@@ -197,6 +197,12 @@ class CompleteLowering(HartLowering):
     def effect_flush_translations(self, effect: Effect) -> None:
         self.text.emit("call void @flush_translations(ptr %hart)")
 
+    def effect_flush_translation(self, effect: Effect, address: Word) -> None:
+        self.text.emit(f"call void @flush_translation(ptr %hart, i64 {self.text.value(address)})")
+
+    def effect_note_mapping(self, effect: Effect, shift: Word) -> None:
+        self.text.put("mapping_shift", self.text.value(shift))
+
     def effect_flush_instructions(self, effect: Effect) -> None:
         """Writes to predecoded code are seen as they happen."""
 
@@ -279,7 +285,7 @@ class FunctionLowering:
         CompleteLowering(text, None, called.results).lower(block)
         given = "".join(f", i{w} %p{i}" for i, w in enumerate(called.arguments))
         types = result_type((1, *called.results))
-        return _function(f"internal {types} @routine_{name or called.name}({HART}{given})", text)
+        return _function(f"internal {types} @routine_{name or called.name}({HART}{given}) noinline", text)
 
     def instruction(self, row: Row, slots: SlotLayout) -> str:
         """The text of `@complete_<name>(slot, hart, ram)`, i1: trapped."""

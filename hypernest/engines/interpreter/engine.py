@@ -48,6 +48,7 @@ class InterpreterEngine:
         pages = memory.size >> 12
         self._code_pages = mmap.mmap(-1, max(pages * 8, mmap.PAGESIZE))
         self._pool = mmap.mmap(-1, POOL_BYTES)
+        self._pool.madvise(mmap.MADV_HUGEPAGE)
         self._shared = (ctypes.c_uint64 * len(SHARED))()
         self._set_shared("code_pages", _address(self._code_pages))
         self._set_shared("pages", pages)

@@ -13,7 +13,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypernest.engines.interpreter.words import PAGE_SLOTS, REMAINING_AT, TLB_ENTRIES, TLB_ENTRY_BYTES
+from hypernest.engines.interpreter.words import (
+    CODE_ENTRIES,
+    CODE_ENTRY_BYTES,
+    DATA_ENTRIES,
+    DATA_ENTRY_BYTES,
+    PAGE_SLOTS,
+    REMAINING_AT,
+    WRITES_AT,
+)
 from hypernest.isa.hart import Pure, Routine
 from hypernest.isa.row import Row
 from hypernest.isa.trace import Block, Branch, Effect, Returned, Trapped
@@ -66,7 +74,8 @@ class FastLowering(HartLowering):
 
     # Everything that may trap, look at the clock or change translation is left to complete execution.
     effect_call = effect_csr_read = effect_csr_write = effect_clock = effect_wait = effect_reschedule = give_up
-    effect_physical_load = effect_physical_store = effect_flush_translations = give_up
+    effect_physical_load = effect_physical_store = effect_flush_translations = effect_flush_translation = give_up
+    effect_note_mapping = give_up
 
     def effect_flush_instructions(self, effect: Effect) -> None:
         """Writes to predecoded code are seen as they happen."""
@@ -95,28 +104,28 @@ class FastLowering(HartLowering):
 
     # --- memory ----------------------------------------------------------------------------------------------------
 
-    def _probe(self, address: str, size: int, tag_at: int) -> str:
+    def _probe(self, address: str, size: int, writes: bool) -> str:
         """The offset in RAM of a virtual address that the cache knows; one compare checks permission and alignment."""
         text = self.text
         if self.committed:
             raise _NotFast
-        index = text.define(f"lshr i64 {address}, {12 - TLB_ENTRY_BYTES.bit_length() + 1}")
-        index = text.define(f"and i64 {index}, {(TLB_ENTRIES - 1) * TLB_ENTRY_BYTES}")
+        index = text.define(f"lshr i64 {address}, {index_shift(DATA_ENTRY_BYTES)}")
+        index = text.define(f"and i64 {index}, {(DATA_ENTRIES - 1) * DATA_ENTRY_BYTES}")
         table = text.get("data_tlb", "ptr")
         entry = text.define(f"getelementptr i8, ptr {table}, i64 {index}")
-        place = text.define(f"getelementptr i8, ptr {entry}, i64 {tag_at}")
+        place = text.define(f"getelementptr i8, ptr {entry}, i64 {WRITES_AT if writes else 0}")
         tag = text.define(f"load i64, ptr {place}{HART_ALIAS}")
         page = text.define(f"and i64 {address}, {PAGE_MASK | (size - 1)}")
         hit = text.define(f"icmp eq i64 {page}, {tag}")
         on = text.fresh("hit")
         text.emit(f"br i1 {hit}, label %{on}, label %slow{LIKELY}")
         text.start(on)
-        place = text.define(f"getelementptr i8, ptr {entry}, i64 16")
+        place = text.define(f"getelementptr i8, ptr {entry}, i64 {8 + (WRITES_AT if writes else 0)}")
         addend = text.define(f"load i64, ptr {place}{HART_ALIAS}")
         return text.define(f"add i64 {address}, {addend}")
 
     def effect_load(self, effect: Effect, address: Word, bits: int) -> None:
-        offset = self._probe(self.text.value(address), bits // 8, 0)
+        offset = self._probe(self.text.value(address), bits // 8, False)
         pointer = self.text.define(f"getelementptr i8, ptr %ram, i64 {offset}")
         self.text.bind(effect.results[0], self.text.define(f"load i{bits}, ptr {pointer}, align 1{RAM_ALIAS}"))
 
@@ -124,7 +133,7 @@ class FastLowering(HartLowering):
         offset = self.located.get((address, 1))
         value_name = self.text.value(value)
         if offset is None:
-            offset = self._probe(self.text.value(address), value.width // 8, 8)
+            offset = self._probe(self.text.value(address), value.width // 8, True)
         else:  # located without a size: keep it inside its page
             bits = self.text.define(f"and i64 {self.text.value(address)}, {value.width // 8 - 1}")
             aligned, on = self.text.define(f"icmp eq i64 {bits}, 0"), self.text.fresh("aligned")
@@ -137,7 +146,7 @@ class FastLowering(HartLowering):
     def effect_locate(self, effect: Effect, address: Word, access: int) -> bool | None:
         if access > 1:
             return self.give_up()
-        offset = self.located[address, access] = self._probe(self.text.value(address), 1, 8 * access)
+        offset = self.located[address, access] = self._probe(self.text.value(address), 1, access == 1)
         self.text.bind(effect.results[0], self.text.define(f"add i64 {offset}, {self.text.get('ram_base')}"))
         return None
 
@@ -170,8 +179,8 @@ class FastLowering(HartLowering):
         text = self.text
         left = text.define(f"add i64 %budget, {remaining_in_page(text, '%op')}")
         left = text.define(f"sub i64 {left}, 1")
-        index = text.define(f"lshr i64 {target}, {12 - TLB_ENTRY_BYTES.bit_length() + 1}")
-        index = text.define(f"and i64 {index}, {(TLB_ENTRIES - 1) * TLB_ENTRY_BYTES}")
+        index = text.define(f"lshr i64 {target}, {index_shift(CODE_ENTRY_BYTES)}")
+        index = text.define(f"and i64 {index}, {(CODE_ENTRIES - 1) * CODE_ENTRY_BYTES}")
         table = text.get("code_tlb", "ptr")
         entry = text.define(f"getelementptr i8, ptr {table}, i64 {index}")
         tag = text.define(f"load i64, ptr {entry}{HART_ALIAS}")
@@ -198,6 +207,11 @@ class FastLowering(HartLowering):
         count = text.define(f"load i16, ptr {place}{SLOT_ALIAS}")
         count = text.define(f"zext i16 {count} to i64")
         dispatch_checked(text, slot, text.define(f"sub i64 {left}, {count}"))
+
+
+def index_shift(entry_bytes: int) -> int:
+    """How far an address is shifted to index, in bytes, a table of its page numbers."""
+    return 12 - (entry_bytes.bit_length() - 1)
 
 
 def program_counter(text: HartText, op: str) -> str:
@@ -283,7 +297,7 @@ def print_handler(functions: FunctionLowering, row: Row, slots: SlotLayout, leng
 def _worthwhile(block: Block) -> bool:
     """Is there a path that a fast handler can follow to the end?"""
     left = {"call", "csr_read", "csr_write", "clock", "wait", "reschedule", "physical_load", "physical_store",
-            "flush_translations"}  # fmt: skip
+            "flush_translations", "flush_translation"}  # fmt: skip
     if any(effect.kind in left for effect in block.effects):
         return False
     end = block.end

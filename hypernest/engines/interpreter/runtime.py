@@ -11,16 +11,21 @@ import re
 from string import Template
 
 from hypernest.engines.engine import Exit
+from hypernest.engines.interpreter.fast import index_shift
 from hypernest.engines.interpreter.words import (
     BLOCK_BYTES,
+    CODE_ENTRIES,
+    CODE_ENTRY_BYTES,
     CONTEXTS,
+    DATA_ENTRIES,
+    DATA_ENTRY_BYTES,
     HEADER,
     HEADER_AT,
+    LARGE_BITS,
     PAGE_SLOTS,
     REMAINING_AT,
     SHARED,
-    TLB_ENTRIES,
-    TLB_ENTRY_BYTES,
+    WRITES_AT,
     EngineWords,
 )
 from hypernest.isa.layout import Layout
@@ -94,8 +99,8 @@ leave:
 find:
   %pc = GET i64 pc
   %table = GET ptr code_tlb
-  %index.a = lshr i64 %pc, ${INDEX_SHIFT}
-  %index = and i64 %index.a, ${INDEX_MASK}
+  %index.a = lshr i64 %pc, ${CODE_SHIFT}
+  %index = and i64 %index.a, ${CODE_MASK}
   %entry.p = getelementptr i8, ptr %table, i64 %index
   %tag = load i64, ptr %entry.p, !tbaa !4
   %page = and i64 %pc, -4096
@@ -181,14 +186,14 @@ define internal void @set_contexts(ptr %hart, ptr %ram) {
   %data.r = call {i1, i2} @routine_data_context(ptr %hart, ptr %ram)
   %data.n = extractvalue {i1, i2} %data.r, 1
   %data = zext i2 %data.n to i64
-  %data.o = mul i64 %data, ${TABLE_BYTES}
+  %data.o = mul i64 %data, ${DATA_BYTES}
   %data.b = add i64 %data.o, ${data_tables}
   %data.p = getelementptr i8, ptr %hart, i64 %data.b
   PUT ptr %data.p data_tlb
   %code.r = call {i1, i2} @routine_fetch_context(ptr %hart, ptr %ram)
   %code.n = extractvalue {i1, i2} %code.r, 1
   %code = zext i2 %code.n to i64
-  %code.o = mul i64 %code, ${TABLE_BYTES}
+  %code.o = mul i64 %code, ${CODE_BYTES}
   %code.b = add i64 %code.o, ${code_tables}
   %code.p = getelementptr i8, ptr %hart, i64 %code.b
   PUT ptr %code.p code_tlb
@@ -200,8 +205,8 @@ define internal void @step(ptr %hart, ptr %ram) noinline {
 entry:
   %pc = GET i64 pc
   %table = GET ptr code_tlb
-  %index.a = lshr i64 %pc, ${INDEX_SHIFT}
-  %index = and i64 %index.a, ${INDEX_MASK}
+  %index.a = lshr i64 %pc, ${CODE_SHIFT}
+  %index = and i64 %index.a, ${CODE_MASK}
   %entry.p = getelementptr i8, ptr %table, i64 %index
   %tag = load i64, ptr %entry.p, !tbaa !4
   %page = and i64 %pc, -4096
@@ -299,6 +304,7 @@ make:
   br label %fill
 fill:
   %slots = phi ptr [ %present, %c ], [ %made, %make ]
+  call void @mark_large(ptr %hart, i64 %pc)
   %virtual = and i64 %pc, -4096
   store i64 %virtual, ptr %entry.p, !tbaa !4
   %slots.p = getelementptr i8, ptr %entry.p, i64 8
@@ -534,15 +540,106 @@ define internal void @drop(ptr %shared, i64 %number) noinline {
 """
 
 _CACHES = """
-define internal void @forget_table(ptr %hart, i64 %from) {
-  %table = getelementptr i8, ptr %hart, i64 %from
-  call void @llvm.memset.p0.i64(ptr align 8 %table, i8 -1, i64 ${TABLES_BYTES}, i1 false)
+define internal void @forget_code_tables(ptr %hart) {
+  %table = getelementptr i8, ptr %hart, i64 ${code_tables}
+  call void @llvm.memset.p0.i64(ptr align 8 %table, i8 -1, i64 ${CODE_TABLES_BYTES}, i1 false)
+  ret void
+}
+
+; What came from the leaf that maps an address: one entry of each table, but many if the leaf is a large page. Those
+; leave marks, by their address, which are cleared with everything else.
+define internal void @flush_translation(ptr %hart, i64 %address) noinline {
+entry:
+  %giant = GET i64 giant
+  %giant.n = lshr i64 %address, 30
+  %giant.i = and i64 %giant.n, 63
+  %giant.b = lshr i64 %giant, %giant.i
+  %large.n = lshr i64 %address, 21
+  %large.i = and i64 %large.n, ${LARGE_MASK}
+  %large.w = lshr i64 %large.i, 6
+  %large.t = getelementptr i8, ptr %hart, i64 ${large}
+  %large.p = getelementptr i64, ptr %large.t, i64 %large.w
+  %large = load i64, ptr %large.p, !tbaa !4
+  %large.o = and i64 %large.i, 63
+  %large.b = lshr i64 %large, %large.o
+  %any = or i64 %giant.b, %large.b
+  %marked = trunc i64 %any to i1
+  br i1 %marked, label %all, label %one
+all:
+  call void @flush_translations(ptr %hart)
+  ret void
+one:
+  %data.a = lshr i64 %address, ${DATA_SHIFT}
+  %data.i = and i64 %data.a, ${DATA_MASK}
+  %data = getelementptr i8, ptr %hart, i64 ${data_tables}
+  br label %datas
+datas:
+  %d = phi i64 [ %data.i, %one ], [ %d.n, %datas ]
+  %data.p = getelementptr i8, ptr %data, i64 %d
+  store i64 -1, ptr %data.p, !tbaa !4
+  %d.n = add i64 %d, ${WRITES_AT}
+  %d.more = icmp ult i64 %d.n, ${DATA_TABLES_BYTES}
+  br i1 %d.more, label %datas, label %code
+code:
+  %code.a = lshr i64 %address, ${CODE_SHIFT}
+  %code.i = and i64 %code.a, ${CODE_MASK}
+  %code.t = getelementptr i8, ptr %hart, i64 ${code_tables}
+  br label %codes
+codes:
+  %c = phi i64 [ %code.i, %code ], [ %c.n, %codes ]
+  %code.p = getelementptr i8, ptr %code.t, i64 %c
+  store i64 -1, ptr %code.p, !tbaa !4
+  %c.n = add i64 %c, ${CODE_BYTES}
+  %c.more = icmp ult i64 %c.n, ${CODE_TABLES_BYTES}
+  br i1 %c.more, label %codes, label %out
+out:
+  ret void
+}
+
+; Mark what the mapping of an address would take along.
+define internal void @mark_large(ptr %hart, i64 %address) {
+entry:
+  %shift = GET i64 mapping_shift
+  PUT i64 12 mapping_shift
+  %small = icmp eq i64 %shift, 12
+  br i1 %small, label %out, label %mark, !prof !0
+mark:
+  %medium = icmp eq i64 %shift, 21
+  br i1 %medium, label %large, label %giant
+large:
+  %large.n = lshr i64 %address, 21
+  %large.i = and i64 %large.n, ${LARGE_MASK}
+  %large.w = lshr i64 %large.i, 6
+  %large.t = getelementptr i8, ptr %hart, i64 ${large}
+  %large.p = getelementptr i64, ptr %large.t, i64 %large.w
+  %large.v = load i64, ptr %large.p, !tbaa !4
+  %large.o = and i64 %large.i, 63
+  %large.b = shl i64 1, %large.o
+  %large.s = or i64 %large.v, %large.b
+  store i64 %large.s, ptr %large.p, !tbaa !4
+  ret void
+giant:
+  %giant.v = GET i64 giant
+  %giant.n = lshr i64 %address, 30
+  %giant.i = and i64 %giant.n, 63
+  %giant.b = shl i64 1, %giant.i
+  %exact = icmp eq i64 %shift, 30
+  %giant.m = select i1 %exact, i64 %giant.b, i64 -1
+  %giant.s = or i64 %giant.v, %giant.m
+  PUT i64 %giant.s giant
+  ret void
+out:
   ret void
 }
 
 define internal void @flush_translations(ptr %hart) noinline {
-  call void @forget_table(ptr %hart, i64 ${data_tables})
-  call void @forget_table(ptr %hart, i64 ${code_tables})
+  PUT i64 0 giant
+  PUT i64 12 mapping_shift
+  %large = getelementptr i8, ptr %hart, i64 ${large}
+  call void @llvm.memset.p0.i64(ptr align 8 %large, i8 0, i64 ${LARGE_BYTES}, i1 false)
+  %data = getelementptr i8, ptr %hart, i64 ${data_tables}
+  call void @llvm.memset.p0.i64(ptr align 8 %data, i8 -1, i64 ${DATA_TABLES_BYTES}, i1 false)
+  call void @forget_code_tables(ptr %hart)
   ret void
 }
 
@@ -555,7 +652,7 @@ loop:
   %at = getelementptr i8, ptr %shared, i64 ${shared_hart_0}
   %hart.p = getelementptr ptr, ptr %at, i64 %i
   %each = load ptr, ptr %hart.p, !tbaa !4
-  call void @forget_table(ptr %each, i64 ${code_tables})
+  call void @forget_code_tables(ptr %each)
   %i.n = add i64 %i, 1
   %more = icmp ult i64 %i.n, %count
   br i1 %more, label %loop, label %out
@@ -574,13 +671,15 @@ loop:
   %hart.p = getelementptr ptr, ptr %at, i64 %i
   %each = load ptr, ptr %hart.p, !tbaa !4
   %table = getelementptr i8, ptr %each, i64 ${data_tables}
+  br label %context
+context:
+  %k = phi i64 [ ${WRITES_AT}, %loop ], [ %k.n, %following ]
   br label %entries
 entries:
-  %j = phi i64 [ 0, %loop ], [ %j.n, %keep ]
-  %entry.p = getelementptr [${TLB_ENTRY_BYTES} x i8], ptr %table, i64 %j
-  %tag.p = getelementptr i8, ptr %entry.p, i64 8
+  %j = phi i64 [ %k, %context ], [ %j.n, %keep ]
+  %tag.p = getelementptr i8, ptr %table, i64 %j
   %tag = load i64, ptr %tag.p, !tbaa !4
-  %addend.p = getelementptr i8, ptr %entry.p, i64 16
+  %addend.p = getelementptr i8, ptr %tag.p, i64 8
   %addend = load i64, ptr %addend.p, !tbaa !4
   %offset = add i64 %tag, %addend
   %this = lshr i64 %offset, 12
@@ -590,9 +689,14 @@ forget:
   store i64 -1, ptr %tag.p, !tbaa !4
   br label %keep
 keep:
-  %j.n = add i64 %j, 1
-  %more.e = icmp ult i64 %j.n, ${ALL_ENTRIES}
-  br i1 %more.e, label %entries, label %next
+  %j.n = add i64 %j, ${DATA_ENTRY_BYTES}
+  %j.e = add i64 %k, ${WRITES_AT}
+  %more.e = icmp ult i64 %j.n, %j.e
+  br i1 %more.e, label %entries, label %following
+following:
+  %k.n = add i64 %k, ${DATA_BYTES}
+  %more.k = icmp ult i64 %k.n, ${DATA_TABLES_BYTES}
+  br i1 %more.k, label %context, label %next
 next:
   %i.n = add i64 %i, 1
   %more = icmp ult i64 %i.n, %count
@@ -619,11 +723,11 @@ define internal {i1, i64} @locate_${ACCESS}(ptr %hart, ptr %ram, i64 %virtual) n
 entry:
   %table = GET ptr data_tlb
   %base = GET i64 ram_base
-  %index.a = lshr i64 %virtual, ${INDEX_SHIFT}
-  %index = and i64 %index.a, ${INDEX_MASK}
+  %index.a = lshr i64 %virtual, ${DATA_SHIFT}
+  %index = and i64 %index.a, ${DATA_MASK}
   %entry.p = getelementptr i8, ptr %table, i64 %index
   %tag.p = getelementptr i8, ptr %entry.p, i64 ${TAG}
-  %addend.p = getelementptr i8, ptr %entry.p, i64 16
+  %addend.p = getelementptr i8, ptr %tag.p, i64 8
   %tag = load i64, ptr %tag.p, !tbaa !4
   %addend.o = load i64, ptr %addend.p, !tbaa !4
   %page = and i64 %virtual, -4096
@@ -651,14 +755,8 @@ b:
 c:
   ${UNLESS_CODE}
 fill:
+  call void @mark_large(ptr %hart, i64 %virtual)
   %addend = sub i64 %offset, %virtual
-  %other.p = getelementptr i8, ptr %entry.p, i64 ${OTHER_TAG}
-  %other = load i64, ptr %other.p, !tbaa !4
-  %same.a = icmp eq i64 %other, %page
-  %same.b = icmp eq i64 %addend.o, %addend
-  %same = and i1 %same.a, %same.b
-  %other.n = select i1 %same, i64 %other, i64 -1
-  store i64 %other.n, ptr %other.p, !tbaa !4
   store i64 %page, ptr %tag.p, !tbaa !4
   store i64 %addend, ptr %addend.p, !tbaa !4
   br label %out
@@ -787,24 +885,27 @@ out:
 
 def print_runtime(layout: Layout, words: EngineWords, illegal_instruction: int) -> str:
     """The IR of everything above, for a hart with this layout."""
-    table = TLB_ENTRIES * TLB_ENTRY_BYTES
+    data, code = 2 * DATA_ENTRIES * DATA_ENTRY_BYTES, CODE_ENTRIES * CODE_ENTRY_BYTES
     values: dict[str, int | str] = {
         **{name: 8 * index for name, index in layout.index.items()},
         **{name: 8 * index for name, index in words.offsets.items()},
         **{f"shared_{name}": 8 * i for i, name in enumerate(SHARED)},
         **{name: HEADER_AT + 8 * i for i, name in enumerate(HEADER)},
         "data_tables": 8 * words.data_tables, "code_tables": 8 * words.code_tables,
-        "TABLE_BYTES": table, "TABLES_BYTES": table * CONTEXTS, "ALL_ENTRIES": TLB_ENTRIES * CONTEXTS,
-        "TLB_ENTRY_BYTES": TLB_ENTRY_BYTES, "INDEX_SHIFT": 12 - TLB_ENTRY_BYTES.bit_length() + 1,
-        "INDEX_MASK": (TLB_ENTRIES - 1) * TLB_ENTRY_BYTES, "PAGE_SLOTS": PAGE_SLOTS, "REMAINING_AT": REMAINING_AT,
+        "DATA_BYTES": data, "DATA_TABLES_BYTES": data * CONTEXTS, "WRITES_AT": WRITES_AT,
+        "DATA_SHIFT": index_shift(DATA_ENTRY_BYTES), "DATA_MASK": (DATA_ENTRIES - 1) * DATA_ENTRY_BYTES,
+        "DATA_ENTRY_BYTES": DATA_ENTRY_BYTES, "CODE_BYTES": code, "CODE_TABLES_BYTES": code * CONTEXTS,
+        "CODE_SHIFT": index_shift(CODE_ENTRY_BYTES), "CODE_MASK": (CODE_ENTRIES - 1) * CODE_ENTRY_BYTES,
+        "large": 8 * words.large, "LARGE_MASK": LARGE_BITS - 1, "LARGE_BYTES": LARGE_BITS // 8,
+        "PAGE_SLOTS": PAGE_SLOTS, "REMAINING_AT": REMAINING_AT,
         "BLOCK_BYTES": BLOCK_BYTES, "ILLEGAL": illegal_instruction, "EXECUTE": "-2",
         **{each.name: int(each) for each in Exit},
     }  # fmt: skip
     parts = [_BETWEEN, _CODE, _CACHES, _ENTRIES]
     texts = [_expand(part, values) for part in parts]
-    for access, tag, guard in ((0, 0, "br label %fill"), (1, 8, _UNLESS_CODE)):
+    for access, tag, guard in ((0, 0, "br label %fill"), (1, WRITES_AT, _UNLESS_CODE)):
         text = _LOCATE.replace("${UNLESS_CODE}", guard)
-        texts.append(_expand(text, values | {"ACCESS": access, "TAG": tag, "OTHER_TAG": 8 - tag}))
+        texts.append(_expand(text, values | {"ACCESS": access, "TAG": tag}))
     # Nothing remembers a translation for fetch here: pages of code have a table of their own.
     texts.append(
         "define internal {i1, i64} @locate_2(ptr %hart, ptr %ram, i64 %virtual) {\n"

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from hypernest.isa.layout import Layout
 
-TLB_ENTRIES = 256
-TLB_ENTRY_BYTES = 32  # data: tag for reads, tag for writes, addend; code: tag, slots, pc bias
+# A context's data table is one for reads and one for writes, so that copying does not evict its own source.
+DATA_ENTRIES = 256
+DATA_ENTRY_BYTES = 16  # tag, addend
+WRITES_AT = DATA_ENTRIES * DATA_ENTRY_BYTES
+CODE_ENTRIES = 256
+CODE_ENTRY_BYTES = 32  # tag, slots, pc bias
 CONTEXTS = 4
+LARGE_BITS = 4096
 
 SCALARS = (
     "data_tlb",  # pointer: the table of the present data context
@@ -28,6 +33,8 @@ SCALARS = (
     "ram_size",
     "shared",  # pointer to the shared structure
     "device",  # pointer: host function for accesses outside RAM
+    "mapping_shift",  # how large the leaf is that the last walk ended at
+    "giant",  # a bit for each remembered mapping of 1 GiB or more, by its address: see `flush_translation`
     "exceptions",  # traps taken by instructions, for statistics
     "interrupts",
     "scratch",  # a slot (two words) for complete execution
@@ -71,8 +78,7 @@ class EngineWords:
     def __init__(self, layout: Layout) -> None:
         self.offsets = {name: layout.words + i for i, name in enumerate(SCALARS)}
         at = layout.words + len(SCALARS)
-        table = TLB_ENTRIES * TLB_ENTRY_BYTES // 8
         self.data_tables = at
-        self.code_tables = at + CONTEXTS * table
-        self.count = len(SCALARS) + 2 * CONTEXTS * table
-        self.table_words = table
+        self.code_tables = at + CONTEXTS * 2 * DATA_ENTRIES * DATA_ENTRY_BYTES // 8
+        self.large = self.code_tables + CONTEXTS * CODE_ENTRIES * CODE_ENTRY_BYTES // 8  # the same as `giant` for mappings of 2 MiB
+        self.count = self.large + LARGE_BITS // 64 - layout.words

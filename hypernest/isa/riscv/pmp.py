@@ -26,12 +26,17 @@ def pmp_check(h: Hart, address: Word, size: Word, access: Word, privilege: Word)
     low, high = h.read("pmpcfg", 0), h.read("pmpcfg", 1)
     if (low | high) == 0:  # all entries are off, as at reset
         return privilege == Privilege.MACHINE
-    first_is_open = ((low & 0xFF) == _EVERYTHING) & (h.read("pmpaddr", 0) == ADDRESS_BITS)
-    if first_is_open & (address < _END):  # how a hosted hart is set up
+    if _open(h, address):
         return word(1, 1)
     if high == 0:
         return _decide(h, PMP_ENTRIES // 2, address, size, access, privilege)
     return _decide(h, PMP_ENTRIES, address, size, access, privilege)
+
+
+def _open(h: Hart, address: Word) -> Word:
+    """Does the first entry allow everything everywhere, as on a hosted hart?"""
+    first = (h.read("pmpcfg", 0) & 0xFF) == _EVERYTHING
+    return first & (h.read("pmpaddr", 0) == ADDRESS_BITS) & (address < _END)
 
 
 def _decide(h: Hart, entries: int, address: Word, size: Word, access: Word, privilege: Word) -> Word:
@@ -57,6 +62,8 @@ def pmp_page_uniform(h: Hart, address: Word) -> Word:
 
     Then what is allowed at one byte of the page is allowed at all, and a translation to it may be remembered.
     """
+    if _open(h, address) | ((h.read("pmpcfg", 0) | h.read("pmpcfg", 1)) == 0):
+        return word(1, 1)
     page = address & ~0xFFF
     end = page | 0xFFF
     uniform = word(1, 1)

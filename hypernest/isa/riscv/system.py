@@ -1,6 +1,7 @@
 """Instructions about the machine itself: calls, returns, waiting, fences of memory, instructions and translations.
 
-Harts take turns, so fences of memory order nothing. Translations are forgotten all at once, whatever sfence.vma names.
+Harts take turns, so fences of memory order nothing. Translations are forgotten for all address spaces,
+whichever of them sfence.vma names.
 """
 
 from __future__ import annotations
@@ -104,7 +105,10 @@ def wrs_sto(h: Hart) -> None:
 def _flush(h: Hart) -> None:
     if (h.priv == Privilege.USER) | _trapped_by(h, Status.TVM):
         raise illegal(h)
-    h.flush_translations()
+    if h.operand("rs1") == 0:
+        h.flush_translations()
+    else:
+        h.flush_translation(h.rs1)
 
 
 def _order(h: Hart) -> None:

@@ -128,6 +128,7 @@ def leaf(
     )
     offset = (word(1) << shift) - 1
     frame = (entry & _FRAME) << 2
+    h.note_mapping(shift)
     valid = entry.bit(V) & (entry.bit(R) | ~entry.bit(W)) & ((entry & _RESERVED) == 0) & ((frame & offset) == 0)
     if (valid & permitted & reachable) == 0:
         return _ended(PAGE_FAULT)
