@@ -105,7 +105,7 @@ class FastLowering(HartLowering):
     # --- memory ----------------------------------------------------------------------------------------------------
 
     def _probe(self, address: str, size: int, writes: bool) -> str:
-        """The offset in RAM of a virtual address that the cache knows; one compare checks permission and alignment."""
+        """The offset in RAM of a virtual address that the cache knows; one compare checks permission and page crossing."""
         text = self.text
         if self.committed:
             raise _NotFast
@@ -115,7 +115,9 @@ class FastLowering(HartLowering):
         entry = text.define(f"getelementptr i8, ptr {table}, i64 {index}")
         place = text.define(f"getelementptr i8, ptr {entry}, i64 {WRITES_AT if writes else 0}")
         tag = text.define(f"load i64, ptr {place}{HART_ALIAS}")
-        page = text.define(f"and i64 {address}, {PAGE_MASK | (size - 1)}")
+        # The page of the last byte: were it another than the first byte's, it could not be in this entry.
+        last = text.define(f"add i64 {address}, {size - 1}") if size > 1 else address
+        page = text.define(f"and i64 {last}, {PAGE_MASK}")
         hit = text.define(f"icmp eq i64 {page}, {tag}")
         on = text.fresh("hit")
         text.emit(f"br i1 {hit}, label %{on}, label %slow{LIKELY}")
