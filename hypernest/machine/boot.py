@@ -11,10 +11,11 @@ from struct import Struct
 from typing import Protocol
 
 from hypernest.devices.device import BusError, Device, NoState
-from hypernest.errors import BadImage
+from hypernest.errors import BadConfiguration, BadImage
 from hypernest.isa.riscv.state import Privilege
 from hypernest.machine.board import RAM, RESET_ROM, Board
 from hypernest.machine.boot_files import BootFile, Program, Source, read_program
+from hypernest.machine.configuration import LARGEST_MEMORY
 from hypernest.memory import GuestMemory
 
 KERNEL_OFFSET = 0x20_0000
@@ -78,7 +79,10 @@ def boot(board: Board, plan: BootPlan, monitor: Monitor | None) -> None:
     initrd = _load_initrds(board.memory, plan.initrds, end, tree_address)
     tree = board.device_tree(plan.append, initrd)
     if tree_address < (initrd[1] if initrd else end):
-        raise BadImage("the kernel leaves no room for the device tree: give the machine more memory")
+        advice = _advice(board.memory, end, initrd[1] if initrd else end)
+        raise BadImage(f"the kernel leaves no room for the device tree; {advice}")
+    if tree_address + len(tree) > board.memory.end or len(tree) > _TREE_ROOM:
+        raise BadConfiguration(f"the kernel command line of {len(plan.append)} characters is too long: shorten it")
     board.memory.write(tree_address, tree)
 
     if firmware is not None:
@@ -103,12 +107,20 @@ def _load(memory: GuestMemory, program: Program, occupied: Sequence[tuple[int, i
         if not memory.contains(segment.address, segment.size):
             raise program.file.bad(
                 f"does not fit: it needs {segment.address:#x} to {end:#x}, and memory is {memory.base:#x} to"
-                f" {memory.end:#x}; give the machine more memory or link it elsewhere"
+                f" {memory.end:#x}; {_advice(memory, segment.address, end)}"
             )
         if any(segment.address < other_end and start < end for start, other_end in occupied):
             raise program.file.bad("overlaps the firmware: link it elsewhere")
         _copy(memory, program.file, segment.offset, segment.count, segment.address)
     return [(segment.address, segment.address + segment.size) for segment in program.segments]
+
+
+def _advice(memory: GuestMemory, start: int, end: int) -> str:
+    """What to do about something that needs `start` to `end`, with room behind it for a device tree."""
+    if start < memory.base or end > memory.base + LARGEST_MEMORY - 2 * _LARGE_PAGE:
+        return "link it elsewhere"
+    size = _align_up(end - memory.base, _LARGE_PAGE) + 2 * _LARGE_PAGE
+    return f"give the machine more memory: --memory {size >> 20}M would do"
 
 
 def _copy(memory: GuestMemory, file: BootFile, offset: int, count: int, address: int) -> None:
@@ -127,7 +139,8 @@ def _load_initrds(memory: GuestMemory, sources: Sequence[Source], lowest: int, e
     if start + size > end:
         start = _align_up(lowest, _PAGE)
     if start + size > end:
-        raise BadImage(f"the initrd of {size} bytes does not fit behind the kernel: give the machine more memory")
+        advice = _advice(memory, start, start + size)
+        raise BadImage(f"the initrd of {size} bytes does not fit behind the kernel; {advice}")
     address = start
     for file in files:
         _copy(memory, file, 0, file.size, address)

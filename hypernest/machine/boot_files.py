@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +17,27 @@ Source = str | os.PathLike[str] | bytes
 """A file, or its bytes."""
 
 _CHUNK = 1 << 20
-_LARGEST_UNPACKED = 1 << 30
+_LARGEST_UNPACKED = 512 << 20
 
 _GZIP = b"\x1f\x8b"
 _ELF = b"\x7fELF"
 _IMAGE_MAGIC, _IMAGE_MAGIC_AT = b"RSC\x05", 0x38
 _IMAGE_HEADER = Struct("<8xQQQ")  # text_offset, image_size, flags
 
+# What people have lying around and try: (magic number, where it is, what it means, what to do)
+_NOT_FOR_US = (
+    (b"\xfd7zXZ\0", 0, "is compressed with xz", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", 0, "is compressed with zstd", "unpack it first"),
+    (b"BZh", 0, "is compressed with bzip2", "unpack it first"),
+    (b"zimg", 4, "is a compressed EFI kernel", "give the Image it was made from"),
+    (b"ARM\x64", 0x38, "is a Linux Image for Arm", "give one for riscv64"),
+    (b"HdrS", 0x202, "is a Linux kernel for x86", "give one for riscv64"),
+    (b"QFI\xfb", 0, "is a disk of QEMU's (qcow2)", "give a kernel"),
+    (b"070701", 0, "is an initial RAM file system", "give it as the initrd"),
+)
+_DOS, _PE_OFFSET_AT, _PE, _PE_SECTION_COUNT_AT, _PE_HEADER = b"MZ", 0x3C, b"PE\0\0", 6, 24
+
+_MACHINES = {3: "32-bit x86", 40: "32-bit Arm", 62: "x86-64", 183: "64-bit Arm", 8: "MIPS", 21: "64-bit PowerPC"}
 _ELF_HEADER = Struct("<4xBB10xHH4xQQ14xHH6x")  # class, data, type, machine, entry, phoff, phentsize, phnum
 _PROGRAM_HEADER = Struct("<IIQQQQQQ")
 _ELF64, _LITTLE_ENDIAN, _RISCV, _LOAD = 2, 1, 243, 1
@@ -37,7 +53,7 @@ class BootFile:
 
     def __init__(self, source: Source, what: str, packed: bool = False) -> None:
         self.name = what if isinstance(source, bytes) else f"{what} {os.fspath(source)}"
-        self._bytes = source if isinstance(source, bytes) else None
+        self._bytes: bytes | bytearray | None = source if isinstance(source, bytes) else None
         self._path = Path() if isinstance(source, bytes) else Path(source)
         try:
             self.size = len(self._bytes) if self._bytes is not None else self._measure()
@@ -51,11 +67,12 @@ class BootFile:
             self.size = len(self._bytes)
 
     def _measure(self) -> int:
-        if not self._path.is_file():
-            # Opening tells why: it is not there, or a folder; anything else is not a file.
-            with self._path.open("rb"):
-                raise ValueError("it is not a file")
-        return self._path.stat().st_size
+        # Asked before it is opened, as opening a pipe would wait for somebody to write to it.
+        status = self._path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is a folder" if stat.S_ISDIR(status.st_mode) else "it is not a file")
+        with self._path.open("rb"):
+            return status.st_size
 
     def bad(self, why: str) -> BadImage:
         """The error that says what is wrong with this file."""
@@ -64,7 +81,7 @@ class BootFile:
     def read(self, offset: int, count: int) -> bytes:
         """The bytes from `offset` on, fewer at the end of the file."""
         if self._bytes is not None:
-            return self._bytes[offset : offset + count]
+            return bytes(self._bytes[offset : offset + count])
         try:
             with self._path.open("rb") as file:
                 file.seek(offset)
@@ -82,14 +99,14 @@ class BootFile:
             offset += len(data)
             count -= len(data)
 
-    def _unpack(self) -> bytes:
+    def _unpack(self) -> bytearray:
         unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         unpacked = bytearray()
         try:
             for chunk in self.chunks(0, self.size):
                 unpacked += unpacker.decompress(chunk, _LARGEST_UNPACKED + 1 - len(unpacked))
                 if len(unpacked) > _LARGEST_UNPACKED:
-                    raise self.bad("unpacks to more than 1 GiB: give a smaller one")
+                    raise self.bad("unpacks to more than 512 MiB: give a smaller one")
                 if unpacker.eof:
                     break
         except zlib.error as error:
@@ -98,7 +115,7 @@ class BootFile:
             raise self.bad("is gzip data that ends too early: fetch it again")
         if not unpacked:
             raise self.bad("unpacks to nothing: give another file")
-        return bytes(unpacked)
+        return unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +153,9 @@ def read_program(source: Source, what: str, base: int, flat_address: int) -> Pro
         return _read_elf(file)
     if file.read(_IMAGE_MAGIC_AT, 4) == _IMAGE_MAGIC:
         return _read_image(file, base, flat_address)
+    for magic, offset, meaning, advice in _NOT_FOR_US:
+        if file.read(offset, len(magic)) == magic:
+            raise file.bad(f"{meaning}: {advice}")
     return Program(file, (Segment(flat_address, 0, file.size, file.size),), flat_address)
 
 
@@ -148,8 +168,27 @@ def _read_image(file: BootFile, base: int, lowest: int) -> Program:
         raise file.bad("has a damaged Linux Image header: fetch it again")
     if size and file.size > size:
         raise file.bad(f"is longer than its header says ({size} bytes): fetch it again")
+    _check_length(file)
     address = max(base + offset, lowest)
     return Program(file, (Segment(address, 0, file.size, max(size, file.size)),), address)
+
+
+def _check_length(file: BootFile) -> None:
+    """Linux says in its header how much memory it takes, not how long the file is; its EFI header knows the latter."""
+    if file.read(0, 2) != _DOS:
+        return
+    try:
+        (start,) = struct.unpack("<I", file.read(_PE_OFFSET_AT, 4))
+        header = file.read(start, _PE_HEADER)
+        if header[:4] != _PE:
+            return
+        count, optional_size = struct.unpack("<H12xH", header[_PE_SECTION_COUNT_AT:22])
+        table = file.read(start + _PE_HEADER + optional_size, 40 * count)
+        ends = [sum(struct.unpack_from("<II", table, 40 * index + 16)) for index in range(count)]
+    except struct.error:
+        raise file.bad("is a Linux Image that ends in its header: fetch it again") from None
+    if max(ends, default=0) > file.size:
+        raise file.bad(f"is a Linux Image that ends too early ({file.size} of {max(ends)} bytes): fetch it again")
 
 
 def _read_elf(file: BootFile) -> Program:
@@ -157,8 +196,8 @@ def _read_elf(file: BootFile) -> Program:
     if len(header) < _ELF_HEADER.size:
         raise file.bad("is an ELF file that ends in its header: fetch it again")
     wide, endian, kind, machine, entry, table, entry_size, count = _ELF_HEADER.unpack(header)
-    if (wide, endian, machine) != (_ELF64, _LITTLE_ENDIAN, _RISCV) or kind not in _EXECUTABLE_TYPES:
-        raise file.bad("is an ELF file, but not a 64-bit RISC-V program: build it for rv64")
+    if why := _unsuitable(wide, endian, machine, kind):
+        raise file.bad(f"is an ELF file {why}: give a program for 64-bit RISC-V")
     if entry_size != _PROGRAM_HEADER.size or count > _MAXIMUM_SEGMENTS:
         raise file.bad("has a damaged ELF header: build it again")
     segments = []
@@ -178,3 +217,16 @@ def _read_elf(file: BootFile) -> Program:
     if start is None:
         raise file.bad("has an entry point outside everything that is loaded: build it again")
     return Program(file, tuple(segments), start)
+
+
+def _unsuitable(wide: int, endian: int, machine: int, kind: int) -> str | None:
+    """What keeps an ELF file from running here, from its header."""
+    if endian != _LITTLE_ENDIAN:
+        return "for a big-endian machine"
+    if machine != _RISCV:
+        return f"for {_MACHINES.get(machine, f'machine {machine}')}"
+    if wide != _ELF64:
+        return "for 32-bit RISC-V"
+    if kind not in _EXECUTABLE_TYPES:
+        return "that is not linked into a program"
+    return None
