@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypernest.devices.bus import BusError
+from hypernest.devices.device import BusError
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.isa.decoder import Decoder

@@ -30,7 +30,7 @@ class Access(IntEnum):
 
 
 class Trap(Exception):
-    """A synchronous exception. `cause` is the code that goes to mcause or scause, `value` what goes to mtval or stval."""
+    """A synchronous exception: `cause` is the code for mcause or scause, `value` goes to mtval or stval."""
 
     def __init__(self, cause: int, value: Word | int = 0) -> None:
         super().__init__(cause, value)
@@ -91,9 +91,7 @@ class Pure:
         return decider.call_pure(self, words)  # type: ignore[attr-defined]
 
 
-def pure(
-    arguments: tuple[int, ...], results: tuple[int, ...], name: str = ""
-) -> Callable[[Callable[..., Any]], Pure]:
+def pure(arguments: tuple[int, ...], results: tuple[int, ...], name: str = "") -> Callable[[Callable[..., Any]], Pure]:
     """Declare a function of words. `name` must be unique in the ISA; the function's own by default."""
     return lambda function: Pure(function, arguments, results, name or function.__name__)
 

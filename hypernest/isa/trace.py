@@ -147,15 +147,13 @@ class Tracer:
                             for a in args))  # fmt: skip
         found = self._unique.get(key)
         if found is None:
-            found = self._unique[key] = Word(None, width, op, args, self)  # type: ignore[arg-type]
+            found = self._unique[key] = Word(None, width, op, args, self)
         return found
 
     def call_pure(self, called: Pure, arguments: tuple[Word, ...]) -> Any:
         return _unpack(self._here().effect("pure", (called, *arguments), called.results))
 
-    def repeat(
-        self, count: int, body: Callable[..., tuple[Word, ...]], initial: tuple[Word, ...]
-    ) -> tuple[Word, ...]:
+    def repeat(self, count: int, body: Callable[..., tuple[Word, ...]], initial: tuple[Word, ...]) -> tuple[Word, ...]:
         state = tuple(self.unique("state", (id(body), i), w.width) for i, w in enumerate(initial))
         after = body(*state)
         return self._here().effect("repeat", (count, state, after, initial), tuple(w.width for w in initial))

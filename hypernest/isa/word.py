@@ -20,7 +20,7 @@ class Decider(Protocol):
 
     def decide(self, condition: Word) -> bool: ...
 
-    def unique(self, op: str, args: tuple[Word | int, ...], width: int) -> Word: ...
+    def unique(self, op: str, args: tuple[Word | int | str, ...], width: int) -> Word: ...
 
 
 def signed(value: int, width: int) -> int:
@@ -98,7 +98,7 @@ class Word:
         value: int | None,
         width: int,
         op: str = "const",
-        args: tuple[Word | int, ...] = (),
+        args: tuple[Word | int | str, ...] = (),
         decider: Decider | None = None,
     ) -> None:
         self.value = value

@@ -7,6 +7,7 @@ changed. The hart's pc and its count of remaining steps are up to date while suc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from hypernest.isa.hart import Pure, Routine
@@ -74,9 +75,9 @@ class HartLowering(BlockLowering):
     def bind_operands(self, row: Row, tracer: Tracer) -> None:
         """Make the operands that the slot holds available, each loaded where it is first used."""
         for name in row.fields:
-            self.text.bind_late(tracer.unique("operand", (name,), 64), lambda text, name=name: self._operand(text, name))
+            self.text.bind_late(tracer.unique("operand", (name,), 64), partial(self._operand, name))
 
-    def _operand(self, text: FunctionText, name: str) -> str:
+    def _operand(self, name: str, text: FunctionText) -> str:
         assert self.slots is not None
         place = self.slots[name]
         pointer = text.define(f"getelementptr i8, ptr %op, i64 {place.offset}")
@@ -257,8 +258,8 @@ class FunctionLowering:
     def hart_text(self, tracer: Tracer) -> HartText:
         """A new function with the inputs that every one with a hart has."""
         text = HartText(self.layout, self.engine_words)
-        text.bind_late(tracer.unique("operand", ("instruction",), 64), lambda t: t.get("instruction"))  # type: ignore[attr-defined]
-        text.bind_late(tracer.unique("next_pc", (), 64), lambda t: t.get("next_pc"))  # type: ignore[attr-defined]
+        text.bind_late(tracer.unique("operand", ("instruction",), 64), lambda t: str(t.get("instruction")))
+        text.bind_late(tracer.unique("next_pc", (), 64), lambda t: str(t.get("next_pc")))
         return text
 
     def pure(self, called: Pure) -> str:
@@ -298,7 +299,6 @@ class FunctionLowering:
             text.put("attention", "1")
         lowering.lower(block)
         return _function(f"internal i1 @{quoted('complete_' + row.name)}(ptr %op, {HART})", text)
-
 
     def csr_access(self, name: str, function: Callable[..., Any], *, write: bool) -> str:
         """The text of `@csr_read_<name>` or `@csr_write_<name>`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hypernest.cache import cache_folder
-from hypernest.devices.bus import BusError
+from hypernest.devices.device import BusError
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter.object_code import object_code, target_machine
@@ -91,17 +91,19 @@ class InterpreterEngine:
     def _access(self, hart_address: int, address: int, size: int, value: int, write: int) -> int:
         """What native code calls for everything outside RAM."""
         hart = self._harts[hart_address]
+        result, ok = 0, 1
         try:
-            result = self._devices.write(address, size, value) if write else self._devices.read(address, size)
+            if write:
+                self._devices.write(address, size, value)
+            else:
+                result = self._devices.read(address, size)
         except BusError:
-            self._set(hart, "device_ok", 0)
-            return 0
+            ok = 0
         except BaseException as error:  # carried over the native frames; `run` raises it
             self._error = error
             hart["stop"] = 1
-            result = 0
-        self._set(hart, "device_ok", 1)
-        return result or 0
+        self._set(hart, "device_ok", ok)
+        return result
 
     def invalidate(self, address: int, count: int) -> None:
         if count:

@@ -18,16 +18,23 @@ from hypernest.engines.interpreter.words import (
     CODE_ENTRY_BYTES,
     DATA_ENTRIES,
     DATA_ENTRY_BYTES,
-    PAGE_SLOTS,
     REMAINING_AT,
     WRITES_AT,
 )
-from hypernest.isa.hart import Pure, Routine
+from hypernest.isa.hart import Pure
 from hypernest.isa.row import Row
 from hypernest.isa.trace import Block, Branch, Effect, Returned, Trapped
 from hypernest.isa.word import Word
 from hypernest.lowering.blocks import LIKELY, bind_results, result_type
-from hypernest.lowering.functions import HART_ALIAS, RAM_ALIAS, SLOT_ALIAS, FunctionLowering, HartLowering, HartText, quoted
+from hypernest.lowering.functions import (
+    HART_ALIAS,
+    RAM_ALIAS,
+    SLOT_ALIAS,
+    FunctionLowering,
+    HartLowering,
+    HartText,
+    quoted,
+)
 from hypernest.lowering.host_float import host_float
 from hypernest.lowering.slots import SLOT_BYTES, SlotLayout
 
@@ -105,7 +112,7 @@ class FastLowering(HartLowering):
     # --- memory ----------------------------------------------------------------------------------------------------
 
     def _probe(self, address: str, size: int, writes: bool) -> str:
-        """The offset in RAM of a virtual address that the cache knows; one compare checks permission and page crossing."""
+        """The offset in RAM of an address that the cache knows; one compare checks permission and page crossing."""
         text = self.text
         if self.committed:
             raise _NotFast
@@ -292,8 +299,12 @@ def print_handler(functions: FunctionLowering, row: Row, slots: SlotLayout, leng
         return None
     body = "\n".join(text.lines)
     if "%slow" in body:
-        body += "\nslow:\n  musttail call preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget)\n  ret void"
-    return f"define internal preserve_nonecc void @{handler_name(row, length, near)}({HANDLER}) {{\nentry:\n{body}\n}}\n"
+        body += (
+            "\nslow:\n  musttail call preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget)\n  ret void"
+        )
+    return (
+        f"define internal preserve_nonecc void @{handler_name(row, length, near)}({HANDLER}) {{\nentry:\n{body}\n}}\n"
+    )
 
 
 def _worthwhile(block: Block) -> bool:
@@ -306,6 +317,3 @@ def _worthwhile(block: Block) -> bool:
     if isinstance(end, Branch):
         return _worthwhile(end.yes) or _worthwhile(end.no)
     return isinstance(end, Returned)
-
-
-__all__ = ["PAGE_SLOTS", "Routine", "branches", "print_handler", "written_register"]

@@ -50,7 +50,9 @@ def target_machine(level: int = 2) -> Any:
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
     features = llvm.get_host_cpu_features().flatten()
-    return target.create_target_machine(llvm.get_host_cpu_name(), features, level, reloc="pic", codemodel="small", jit=True)
+    return target.create_target_machine(
+        llvm.get_host_cpu_name(), features, level, reloc="pic", codemodel="small", jit=True
+    )
 
 
 def _generate(level: int) -> bytes:

@@ -32,7 +32,8 @@ from hypernest.isa.layout import Layout
 
 # Macros: `GET name type hartfield`, `PUT type value hartfield`, and the same for the shared structure and a block.
 _MACROS = (
-    (r"(%[\w.]+) = GET (\w+) (\w+)", r"\1.p = getelementptr i8, ptr %hart, i64 ${\3}\n  \1 = load \2, ptr \1.p, !tbaa !4"),
+    (r"(%[\w.]+) = GET (\w+) (\w+)",
+     r"\1.p = getelementptr i8, ptr %hart, i64 ${\3}\n  \1 = load \2, ptr \1.p, !tbaa !4"),
     (r"PUT (\w+) (\S+) (\w+)", r"%put.@ = getelementptr i8, ptr %hart, i64 ${\3}\n  store \1 \2, ptr %put.@, !tbaa !4"),
     (r"(%[\w.]+) = SHARED (\w+) (\w+)",
      r"\1.s = getelementptr i8, ptr %shared, i64 ${shared_\3}\n  \1 = load \2, ptr \1.s, !tbaa !4"),

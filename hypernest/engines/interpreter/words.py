@@ -80,5 +80,7 @@ class EngineWords:
         at = layout.words + len(SCALARS)
         self.data_tables = at
         self.code_tables = at + CONTEXTS * 2 * DATA_ENTRIES * DATA_ENTRY_BYTES // 8
-        self.large = self.code_tables + CONTEXTS * CODE_ENTRIES * CODE_ENTRY_BYTES // 8  # the same as `giant` for mappings of 2 MiB
+        self.large = (
+            self.code_tables + CONTEXTS * CODE_ENTRIES * CODE_ENTRY_BYTES // 8
+        )  # the same as `giant` for mappings of 2 MiB
         self.count = self.large + LARGE_BITS // 64 - layout.words
