@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hypernest.engines.engine import Exit
 from hypernest.errors import BadConfiguration, HypernestError
@@ -49,10 +49,11 @@ class Machine:
     built-in SBI enters the kernel in S-mode; with `firmware` that program starts in M-mode instead and finds the
     kernel behind it, if there is one. `append` is put behind the image's kernel command line.
 
-    `disks` are paths of raw disk images, or (path, read-only) pairs. `console` is a back end to attach a person or a
-    pipe; without one the guest is spoken to with `Machine.console`. With `clock="wall"` idle time passes as outside;
-    with `"virtual"` it is skipped, and a run follows from the arguments, `seed` included, to the bit. When the guest
-    asks for a reset it restarts from its files, unless `reboot` is false: then the run ends.
+    `engine` is `auto`, `reference` or `interpreter`. `disks` are paths of raw disk images, or (path, read-only) pairs.
+    `console` is a back end to attach a person or a pipe; without one the guest is spoken to with `Machine.console`.
+    With `clock="wall"` idle time passes as outside; with `"virtual"` it is skipped, and a run follows from the
+    arguments, `seed` included, to the bit. When the guest asks for a reset it restarts from its files, unless `reboot`
+    is false: then the run ends.
 
     Raises `BadConfiguration` or `BadImage` for what cannot be. Use it as a context manager, or `close` it.
     """
@@ -68,10 +69,10 @@ class Machine:
         disks: Sequence[FilePath | tuple[FilePath, bool]] = (),
         memory: int | str = "512M",
         harts: int = 1,
-        engine: Literal["auto", "reference", "interpreter"] = "auto",
+        engine: str = "auto",
         console: ConsoleBackend | None = None,
         seed: int = 0,
-        clock: Literal["virtual", "wall"] = "virtual",
+        clock: str = "virtual",
         reboot: bool = True,
     ) -> None:
         begin = time.perf_counter()

@@ -73,7 +73,7 @@ class Scheduler:
         self._timers = [NEVER] * len(harts)  # of the waiting harts
         self._next_timer = NEVER  # the least of these
         self._device_deadline = 0
-        self._current = 0
+        self._current = len(harts) - 1  # so that the first turn is that of hart 0
         self._turn_end = 0
         self._next_exchange = 0 if console.backend is not None else NEVER
         self._paused = False
