@@ -21,7 +21,7 @@ def source_digest() -> bytes:
     package = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for folder in ("isa", "lowering", "engines"):
-        for path in sorted((package / folder).rglob("*.py")):
+        for path in sorted(p for p in (package / folder).rglob("*") if p.suffix in (".py", ".ll")):
             digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.digest()
 

@@ -1,0 +1,65 @@
+; Between instructions: stop requests, monitor calls, wfi, interrupts, and which tables are in force.
+
+; Stop requests, monitor calls, wfi and interrupts: why to leave, or -1 to go on.
+define internal i64 @attend(ptr %hart, ptr %ram) noinline {
+entry:
+  PUT i64 0 attention
+  %stop = GET i64 stop
+  %stopping = icmp ne i64 %stop, 0
+  br i1 %stopping, label %stopped, label %a
+stopped:
+  PUT i64 0 stop
+  br label %stay
+stay:
+  ret i64 ${STOP}
+a:
+  %call = GET i64 monitor_call
+  %calling = icmp ne i64 %call, 0
+  br i1 %calling, label %monitor, label %b
+monitor:
+  ret i64 ${MONITOR}
+b:
+  %waiting = GET i64 waiting
+  %waits = icmp ne i64 %waiting, 0
+  br i1 %waits, label %wait, label %c
+wait:
+  %pending.r = call {i1, i1} @routine_interrupt_pending(ptr %hart, ptr %ram)
+  %pending = extractvalue {i1, i1} %pending.r, 1
+  br i1 %pending, label %wake, label %sleep
+sleep:
+  ret i64 ${WAIT}
+wake:
+  PUT i64 0 waiting
+  br label %c
+c:
+  %taken.r = call {i1, i1} @routine_take_interrupt(ptr %hart, ptr %ram)
+  %taken = extractvalue {i1, i1} %taken.r, 1
+  %interrupts = GET i64 interrupts
+  %taken.n = zext i1 %taken to i64
+  %interrupts.n = add i64 %interrupts, %taken.n
+  PUT i64 %interrupts.n interrupts
+  call void @set_contexts(ptr %hart, ptr %ram)
+  %call2 = GET i64 monitor_call
+  %calling2 = icmp ne i64 %call2, 0
+  br i1 %calling2, label %monitor, label %d
+d:
+  ret i64 -1
+}
+
+define internal void @set_contexts(ptr %hart, ptr %ram) {
+  %data.r = call {i1, i2} @routine_data_context(ptr %hart, ptr %ram)
+  %data.n = extractvalue {i1, i2} %data.r, 1
+  %data = zext i2 %data.n to i64
+  %data.o = mul i64 %data, ${DATA_BYTES}
+  %data.b = add i64 %data.o, ${data_tables}
+  %data.p = getelementptr i8, ptr %hart, i64 %data.b
+  PUT ptr %data.p data_tlb
+  %code.r = call {i1, i2} @routine_fetch_context(ptr %hart, ptr %ram)
+  %code.n = extractvalue {i1, i2} %code.r, 1
+  %code = zext i2 %code.n to i64
+  %code.o = mul i64 %code, ${CODE_BYTES}
+  %code.b = add i64 %code.o, ${code_tables}
+  %code.p = getelementptr i8, ptr %hart, i64 %code.b
+  PUT ptr %code.p code_tlb
+  ret void
+}

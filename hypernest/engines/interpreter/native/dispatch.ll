@@ -1,0 +1,93 @@
+; From slot to slot: what happens where fast handlers cannot go on by themselves.
+
+; Execution that cannot go on in fast handlers: complete one instruction, then look where to go on.
+define internal preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+  %slots = GET ptr slots
+  %first = ptrtoint ptr %slots to i64
+  %this = ptrtoint ptr %op to i64
+  %distance = sub i64 %this, %first
+  %inside = lshr i64 %distance, 3
+  %count.at = add i64 %inside, ${REMAINING_AT}
+  %count.p = getelementptr i8, ptr %slots, i64 %count.at
+  %count.n = load i16, ptr %count.p, !tbaa !6
+  %count = zext i16 %count.n to i64
+  %remaining = add i64 %budget, %count
+  %bias = GET i64 bias
+  %eighth = lshr i64 %this, 3
+  %pc = add i64 %eighth, %bias
+  PUT i64 %pc pc
+  PUT i64 %remaining remaining
+  call void @step(ptr %hart, ptr %ram)
+  musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
+  ret void
+}
+
+; The end of a page: go on in the next without executing anything.
+define internal preserve_nonecc void @cross(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+  %bias = GET i64 bias
+  %this = ptrtoint ptr %op to i64
+  %eighth = lshr i64 %this, 3
+  %pc = add i64 %eighth, %bias
+  PUT i64 %pc pc
+  PUT i64 %budget remaining
+  musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
+  ret void
+}
+
+; Between instructions, with pc and remaining up to date.
+define internal preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 %unused) noinline {
+entry:
+  %attention = GET i64 attention
+  %calm = icmp eq i64 %attention, 0
+  br i1 %calm, label %steps, label %attend, !prof !0
+attend:
+  %left = call i64 @attend(ptr %hart, ptr %ram)
+  %stays = icmp slt i64 %left, 0
+  br i1 %stays, label %steps, label %leave
+steps:
+  %remaining = GET i64 remaining
+  %done = icmp eq i64 %remaining, 0
+  br i1 %done, label %leave, label %find
+leave:
+  %why = phi i64 [ %left, %attend ], [ ${BUDGET}, %steps ]
+  PUT i64 %why exit
+  ret void
+find:
+  %pc = GET i64 pc
+  %table = GET ptr code_tlb
+  %index.a = lshr i64 %pc, ${CODE_SHIFT}
+  %index = and i64 %index.a, ${CODE_MASK}
+  %entry.p = getelementptr i8, ptr %table, i64 %index
+  %tag = load i64, ptr %entry.p, !tbaa !4
+  %page = and i64 %pc, -4096
+  %hit = icmp eq i64 %tag, %page
+  br i1 %hit, label %found, label %search, !prof !0
+search:
+  %ok = call i1 @find_code(ptr %hart, ptr %ram, i64 %pc, ptr %entry.p)
+  br i1 %ok, label %found, label %one
+found:
+  %slots.p = getelementptr i8, ptr %entry.p, i64 8
+  %slots = load ptr, ptr %slots.p, !tbaa !4
+  %bias.p = getelementptr i8, ptr %entry.p, i64 16
+  %bias = load i64, ptr %bias.p, !tbaa !4
+  PUT ptr %slots slots
+  PUT i64 %bias bias
+  %inside = and i64 %pc, 4094
+  %slot.at = shl i64 %inside, 3
+  %slot = getelementptr i8, ptr %slots, i64 %slot.at
+  %count.at = add i64 %inside, ${REMAINING_AT}
+  %count.p = getelementptr i8, ptr %slots, i64 %count.at
+  %count.n = load i16, ptr %count.p, !tbaa !6
+  %count = zext i16 %count.n to i64
+  %budget = sub i64 %remaining, %count
+  %enough = icmp sge i64 %budget, 0
+  br i1 %enough, label %go, label %one, !prof !0
+go:
+  %handler = load ptr, ptr %slot, !tbaa !6
+  musttail call preserve_nonecc void %handler(ptr %slot, ptr %hart, ptr %ram, i64 %budget)
+  ret void
+one:
+  call void @step(ptr %hart, ptr %ram)
+  musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
+  ret void
+}

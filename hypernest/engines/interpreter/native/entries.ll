@@ -1,0 +1,43 @@
+; What Python calls.
+
+define void @hypernest_run(ptr %hart, ptr %ram, i64 %steps) {
+  PUT i64 %steps remaining
+  %retired = GET i64 retired
+  %ahead = add i64 %retired, %steps
+  PUT i64 %ahead retired
+  PUT i64 1 attention
+  call void @set_contexts(ptr %hart, ptr %ram)
+  call preserve_nonecc void @resume(ptr null, ptr %hart, ptr %ram, i64 0)
+  %left = GET i64 remaining
+  %ahead2 = GET i64 retired
+  %true = sub i64 %ahead2, %left
+  PUT i64 %true retired
+  ret void
+}
+
+define void @hypernest_flush_translations(ptr %hart) {
+  call void @flush_translations(ptr %hart)
+  ret void
+}
+
+define void @hypernest_forget_code(ptr %shared) {
+  call void @forget_code(ptr %shared)
+  ret void
+}
+
+define void @hypernest_written(ptr %shared, i64 %offset, i64 %count) {
+entry:
+  %end = add i64 %offset, %count
+  br label %loop
+loop:
+  %from = phi i64 [ %offset, %entry ], [ %to, %loop ]
+  %page.a = or i64 %from, 4095
+  %page = add i64 %page.a, 1
+  %to = call i64 @llvm.umin.i64(i64 %page, i64 %end)
+  %n = sub i64 %to, %from
+  call void @written(ptr %shared, i64 %from, i64 %n)
+  %more = icmp ult i64 %to, %end
+  br i1 %more, label %loop, label %out
+out:
+  ret void
+}

@@ -1,0 +1,73 @@
+; Complete execution of one instruction.
+
+; One step: the instruction at pc, or its trap.
+define internal void @step(ptr %hart, ptr %ram) noinline {
+entry:
+  %pc = GET i64 pc
+  %table = GET ptr code_tlb
+  %index.a = lshr i64 %pc, ${CODE_SHIFT}
+  %index = and i64 %index.a, ${CODE_MASK}
+  %entry.p = getelementptr i8, ptr %table, i64 %index
+  %tag = load i64, ptr %entry.p, !tbaa !4
+  %page = and i64 %pc, -4096
+  %hit = icmp eq i64 %tag, %page
+  %inside = and i64 %pc, 4095
+  %whole = icmp ne i64 %inside, 4094
+  %quick = and i1 %hit, %whole
+  br i1 %quick, label %cached, label %fetch
+cached:
+  %slots.p = getelementptr i8, ptr %entry.p, i64 8
+  %slots = load ptr, ptr %slots.p, !tbaa !4
+  %offset.p = getelementptr i8, ptr %slots, i64 ${ram_offset}
+  %offset = load i64, ptr %offset.p, !tbaa !6
+  %at = add i64 %offset, %inside
+  %code.p = getelementptr i8, ptr %ram, i64 %at
+  %code.w = load i32, ptr %code.p, align 1, !tbaa !5
+  br label %fetched
+fetch:
+  %fetch.r = call {i1, i32} @routine_fetch(ptr %hart, ptr %ram, i64 %pc)
+  %fetch.t = extractvalue {i1, i32} %fetch.r, 0
+  %fetch.c = extractvalue {i1, i32} %fetch.r, 1
+  br i1 %fetch.t, label %trap, label %fetched
+fetched:
+  %word = phi i32 [ %code.w, %cached ], [ %fetch.c, %fetch ]
+  %low = and i32 %word, 3
+  %is.wide = icmp eq i32 %low, 3
+  %half = and i32 %word, 65535
+  %code = select i1 %is.wide, i32 %word, i32 %half
+  %code.64 = zext i32 %code to i64
+  PUT i64 %code.64 instruction
+  %length = select i1 %is.wide, i64 4, i64 2
+  %next = add i64 %pc, %length
+  PUT i64 %next next_pc
+  %scratch = getelementptr i8, ptr %hart, i64 ${scratch}
+  %row = call i64 @decode(i32 %code, ptr %scratch)
+  %illegal = icmp slt i64 %row, 0
+  br i1 %illegal, label %unknown, label %known
+unknown:
+  PUT i64 %code.64 trap_value
+  PUT i64 ${ILLEGAL} trap_cause
+  br label %trap
+known:
+  %complete.p = getelementptr ptr, ptr @complete_table, i64 %row
+  %complete = load ptr, ptr %complete.p
+  %trapped = call i1 %complete(ptr %scratch, ptr %hart, ptr %ram)
+  br i1 %trapped, label %trap, label %done
+trap:
+  %cause = GET i64 trap_cause
+  %value = GET i64 trap_value
+  %ignored = call i1 @routine_take_trap(ptr %hart, ptr %ram, i64 %cause, i64 %value)
+  %retired = GET i64 retired
+  %retired.n = sub i64 %retired, 1
+  PUT i64 %retired.n retired
+  %exceptions = GET i64 exceptions
+  %exceptions.n = add i64 %exceptions, 1
+  PUT i64 %exceptions.n exceptions
+  PUT i64 1 attention
+  br label %done
+done:
+  %remaining = GET i64 remaining
+  %left = sub i64 %remaining, 1
+  PUT i64 %left remaining
+  ret void
+}
