@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hypernest.machine.machine import Machine
     from hypernest.machine.outcome import StopReason
 
-STANDARD_INPUT, STANDARD_OUTPUT = 0, 1
+STANDARD_INPUT, STANDARD_OUTPUT, STANDARD_ERROR = 0, 1, 2
 TO_STANDARD_ERROR = Path("-")
 LIMIT_STATUS = 124
 
@@ -78,12 +78,12 @@ def execute(arguments: argparse.Namespace) -> int:
     terminal = None
     if os.isatty(STANDARD_INPUT) and os.isatty(STANDARD_OUTPUT):
         terminal = Terminal(STANDARD_INPUT, STANDARD_OUTPUT)
-    backend = terminal or Streams(STANDARD_INPUT, STANDARD_OUTPUT)
+    backend = terminal or streams(arguments)
     machine = Machine(
         image,
         kernel=arguments.kernel,
         initrd=[*arguments.initrd, *command_overlay(arguments, image, terminal)],
-        append=" ".join([*describe(terminal if image else None), arguments.append]),
+        append=" ".join([*describe(arguments, terminal if image else None), arguments.append]),
         firmware=arguments.firmware,
         disks=arguments.disk,
         memory=arguments.memory,
@@ -105,6 +105,16 @@ def execute(arguments: argparse.Namespace) -> int:
             report(machine, arguments.stats)
     backend.check()
     return exit_status(reason, quiet=arguments.exec is not None)
+
+
+def streams(arguments: argparse.Namespace) -> Streams:
+    """The console where there is no terminal."""
+    if arguments.exec is None:
+        return Streams(STANDARD_INPUT, STANDARD_OUTPUT)
+    from hypernest.cli.command_streams import CommandStreams
+    from hypernest.images import READY
+
+    return CommandStreams(STANDARD_INPUT, STANDARD_OUTPUT, STANDARD_ERROR, READY)
 
 
 def find_image(arguments: argparse.Namespace) -> Image | None:
@@ -139,14 +149,18 @@ def command_overlay(arguments: argparse.Namespace, image: Image | None, terminal
     return [exec_overlay(arguments.exec, terminal=terminal is not None)]
 
 
-def describe(terminal: Terminal | None) -> list[str]:
+def describe(arguments: argparse.Namespace, terminal: Terminal | None) -> list[str]:
     """Words of the kernel command line by which our init learns what terminal it is on."""
     if terminal is None:
         return []
     columns, rows = terminal.size()
-    kind = os.environ.get("TERM", "")
     words = [f"hypernest.size={columns}x{rows}"]
-    return [*words, f"hypernest.term={kind}"] if re.fullmatch(r"[A-Za-z0-9.+-]{1,40}", kind) else words
+    if arguments.exec is None:
+        # Unlike a serial port, the virtio console tells the guest when the window's size changes.
+        words.append("hypernest.console=hvc0")
+    if re.fullmatch(r"[A-Za-z0-9.+-]{1,40}", kind := os.environ.get("TERM", "")):
+        words.append(f"hypernest.term={kind}")
+    return words
 
 
 def exit_status(reason: StopReason, *, quiet: bool) -> int:

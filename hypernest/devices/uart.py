@@ -21,6 +21,9 @@ _FCR_ENABLE, _FCR_CLEAR_RECEIVE, _FCR_TRIGGER_SHIFT = 0x1, 0x2, 6
 _LCR_DIVISOR_LATCH = 0x80
 _MCR_LOOP = 0x10
 _LSR_DATA_READY, _LSR_OVERRUN, _LSR_TRANSMITTER_EMPTY = 0x1, 0x2, 0x60
+_POLLS = 16
+"""So many reads of LSR without a byte to transmit show a guest to poll for input. Probing drivers make fewer."""
+
 _MSR_CONNECTED = 0xB0  # Carrier, data set ready and clear to send, as if a terminal were always there.
 
 
@@ -28,7 +31,8 @@ _MSR_CONNECTED = 0xB0  # Carrier, data set ready and clear to send, as if a term
 class UartState:
     """The registers of the same names; `input` is what has arrived and the guest has not read, FIFO first.
 
-    `transmit_event` says that the transmitter ran empty and the guest has not been told yet.
+    `transmit_event` says that the transmitter ran empty and the guest has not been told yet. `polls` counts reads of
+    LSR since the last byte was transmitted, up to the number that matters.
     """
 
     ier: int = 0
@@ -40,6 +44,7 @@ class UartState:
     dlm: int = 0
     overrun: bool = False
     transmit_event: bool = False
+    polls: int = 0
     input: bytearray = field(default_factory=bytearray)
 
 
@@ -82,6 +87,11 @@ class Uart(Device):
         self.state.input += data
         self.update()
 
+    @property
+    def awaits_input(self) -> bool:
+        """Does the guest listen? Before, it would throw away what it receives, as drivers do when they start."""
+        return bool(self.state.ier & _IER_RECEIVE) or self.state.polls >= _POLLS
+
     def update(self) -> None:
         self._line.set(self._cause() != _IIR_NONE)
 
@@ -117,6 +127,7 @@ class Uart(Device):
         if self._divisor_latched():
             state.dll = value
             return
+        state.polls = 0
         if not state.mcr & _MCR_LOOP:
             self._output(bytes((value,)))
         elif len(state.input) < (_FIFO_DEPTH if state.fcr & _FCR_ENABLE else 1):
@@ -162,6 +173,7 @@ class Uart(Device):
         status |= _LSR_DATA_READY if state.input else 0
         status |= _LSR_OVERRUN if state.overrun else 0
         state.overrun = False
+        state.polls = min(state.polls + 1, _POLLS)
         self.update()
         return status
 

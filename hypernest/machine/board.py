@@ -27,7 +27,7 @@ from hypernest.isa.riscv.riscv64 import BASE_ISA, EXTENSION_NAMES, ISA_STRING
 from hypernest.isa.riscv.state import Interrupt
 from hypernest.machine.board_tree import Chosen, HartDescription, board_tree
 from hypernest.machine.clock import MachineClock
-from hypernest.machine.console import Console, Receiver
+from hypernest.machine.console import Console
 from hypernest.machine.device_tree import flatten
 from hypernest.machine.engines import MakeEngine
 from hypernest.machine.harts import HostHart
@@ -139,6 +139,7 @@ class Board:
             self.engine = make_engine(isa, self.memory, self.bus)
             self.memory.on_write(self.engine.invalidate)
             self.harts = [self._new_hart(number) for number in range(harts)]
+            self._views = [HostHart(isa, hart, self.memory, self.bus, self.engine) for hart in self.harts]
             self.clock = MachineClock(Layout(isa.registers))
             self.scheduler = Scheduler(self.engine, self.harts, self.clock, console, follow_wall)
             self._seed = seed
@@ -155,7 +156,7 @@ class Board:
 
     def view(self, hart: int) -> HostHart:
         """The hart as semantic functions see it, for the host's side."""
-        return HostHart(self.isa, self.harts[hart], self.memory, self.bus, self.engine)
+        return self._views[hart]
 
     def close(self) -> None:
         """Give the memory back. Nothing of the board can be used any more."""
@@ -181,7 +182,7 @@ class Board:
         bus.attach(UART, uart, UART_INTERRUPT)
         bus.follow(self.clint, self._follow_clint)
         bus.follow(rtc, self.scheduler.reconsider_deadlines)
-        bus.follow(uart, _toucher(console, uart.receive))
+        bus.follow(uart, _follow_uart(console, uart))
         bus.after_write = self._drop_reservation
         self.scheduler.timed = (self.clint, rtc)
         self._attach_virtio(plic, disks)
@@ -190,7 +191,13 @@ class Board:
         """Disks from the first slot on, as small kernels expect them; console and entropy in the last ones."""
         if len(disks) > MAXIMUM_DISKS:
             raise BadConfiguration(f"{len(disks)} disks are too many: the board has room for {MAXIMUM_DISKS}")
-        terminal = VirtioConsole(self.console.output)
+
+        def print_on_terminal(data: bytes) -> None:
+            self.console.output(data)
+            self.console.touched(receive, settle=True)
+
+        terminal = VirtioConsole(print_on_terminal)
+        receive = terminal.receive
         entropy = VirtioEntropy(SeededGenerator(b"entropy" + self._seed.to_bytes(8, "little")))
         slots: list[VirtioDevice | None] = [VirtioBlock(disk, f"disk{number}") for number, disk in enumerate(disks)]
         slots += [None] * (MAXIMUM_DISKS - len(disks)) + [terminal, entropy]
@@ -198,8 +205,6 @@ class Board:
             interrupt = VIRTIO_INTERRUPT + number
             device = VirtioMmio(backend, self.memory, plic.line(interrupt))
             self.bus.attach(VIRTIO + number * device.size, device, interrupt)
-            if backend is terminal:
-                self.bus.follow(device, _toucher(self.console, terminal.receive))
         self.console.connect(terminal.resize)
 
     def _follow_clint(self) -> None:
@@ -227,6 +232,11 @@ class Board:
         return flatten(board_tree(self.bus, RAM, self.memory.size, len(self.harts), _HART, chosen))
 
 
-def _toucher(console: Console, receiver: Receiver) -> Callable[[], None]:
-    """A method is a new object each time it is asked for, and the console compares receivers by identity."""
-    return lambda: console.touched(receiver)
+def _follow_uart(console: Console, uart: Uart) -> Callable[[], None]:
+    receive = uart.receive  # a method is a new object each time it is asked for; the console compares by identity
+
+    def follow() -> None:
+        if uart.awaits_input:
+            console.touched(receive)
+
+    return follow

@@ -1,7 +1,8 @@
 """The machine's console: one stream of text, whichever of its consoles the guest uses.
 
 The board has three: the serial port, the virtio console and the SBI. What the guest writes to any of them is one
-output. Input goes to the one that the guest touched last, because that is where it prompts.
+output. Input goes to the one at which the guest was last seen to wait for it; a virtio console that has printed keeps
+it, because kernels print their own messages on the serial port besides.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Console:
     """What a Python program, or a person through `backend`, sees of the guest's consoles.
 
     Output is kept until it is read; of more than 16 MiB the oldest half is dropped, so that a guest cannot fill the
-    host's memory. Bytes that are sent before the guest has touched a console wait for it.
+    host's memory. Bytes that are sent before the guest waits for input are kept.
     """
 
     def __init__(self, backend: ConsoleBackend | None = None) -> None:
@@ -32,6 +33,7 @@ class Console:
         self._incoming = bytearray()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._receiver: Receiver | None = None
+        self._settled = False
         self._resize: Callable[[int, int], None] | None = None
         self._wanted = b""
         self._on_found: Callable[[], None] | None = None
@@ -84,8 +86,8 @@ class Console:
     # --- the board's side ------------------------------------------------------------------------------------------
 
     def connect(self, resize: Callable[[int, int], None]) -> None:
-        """A board was switched on: nothing has been touched; `resize` tells its virtio console the window's size."""
-        self._receiver, self._resize = None, resize
+        """A board was switched on: nobody waits for input; `resize` tells its virtio console the window's size."""
+        self._receiver, self._settled, self._resize = None, False, resize
         if self.size is not None:
             resize(*self.size)
 
@@ -100,11 +102,15 @@ class Console:
             del self._unread[: _UNREAD_LIMIT // 2]
             self._searched = 0
 
-    def touched(self, receiver: Receiver | None) -> None:
-        """The guest has accessed the console behind `receiver`: input goes there from now on. None is the SBI's."""
-        if receiver is not self._receiver:
+    def touched(self, receiver: Receiver | None, settle: bool = False) -> None:
+        """The guest uses the console behind `receiver`: input goes there from now on. None is the SBI's.
+
+        With `settle` it stays there until the board is switched off.
+        """
+        if receiver is not self._receiver and (settle or not self._settled):
             self._receiver = receiver
             self._deliver()
+        self._settled |= settle
 
     def take_input(self, count: int) -> bytes:
         """Up to `count` bytes of input for a guest that asks for them through the SBI; later input waits here too."""

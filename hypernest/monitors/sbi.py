@@ -27,10 +27,11 @@ SPECIFICATION_VERSION = 2 << 24
 IMPLEMENTATION_ID = 0x68_6E  # not in the list of the specification, which only names others
 IMPLEMENTATION_VERSION = 1
 
-_A0, _A1, _A6, _A7 = 10, 11, 16, 17
+_A0, _A1 = 10, 11
 _ALL_ONES = (1 << 64) - 1
 _LONGEST_TEXT = 1 << 16  # bytes of one debug console call; the guest calls again for the rest
 _ECALL_SIZE = 4
+_REMEMBERED_RETURNS = 64
 
 
 class Error(IntEnum):
@@ -93,6 +94,8 @@ class Sbi:
 
     def __init__(self, board: Board) -> None:
         self._board = board
+        self._a0 = board.harts[0].layout.index["x"] + _A0
+        self._returns: dict[int, tuple[int, int]] = {}  # mstatus before mret -> mstatus and privilege after it
         self._suspended: dict[int, int] = {}  # hart -> instructions it had retired when it was suspended
         self.calls: Counter[str] = Counter()
         """How often each function was called."""
@@ -176,14 +179,15 @@ class Sbi:
         if state["mcause"] != Cause.SUPERVISOR_ECALL:
             self._redirect(hart, state["mcause"], state["mtval"])
             return
-        call = Call(hart, state, tuple(state["x", _A0 + i] for i in range(6)))
-        extension = self.extensions.get(state["x", _A7])
-        function = extension.function(state["x", _A6]) if extension is not None else None
+        *arguments, number, extension_id = state.words[self._a0 : self._a0 + 8]
+        call = Call(hart, state, tuple(arguments))
+        extension = self.extensions.get(extension_id)
+        function = extension.function(number) if extension is not None else None
         if extension is None or function is None:
             self.calls["unsupported"] += 1
             self._return(call, Error.NOT_SUPPORTED, 0)
             return
-        self.calls[extension.name if extension.legacy else f"{extension.name}.{state['x', _A6]}"] += 1
+        self.calls[extension.name if extension.legacy else f"{extension.name}.{number}"] += 1
         try:
             value = function(call)
         except Refused as refusal:
@@ -205,9 +209,19 @@ class Sbi:
         self._leave(call.hart)
 
     def _leave(self, hart: int) -> None:
+        """What mret does. Where it goes is mepc; the rest follows from mstatus, so it is worked out once for each."""
+        state = self._board.harts[hart]
+        before = state["mstatus"]
+        known = self._returns.get(before)
+        if known is not None:
+            state["mstatus"], state["priv"] = known
+            state["pc"] = state["mepc"]
+            return
         view = self._board.view(hart)
         return_from_machine(view)
         view.finish_jump()
+        if len(self._returns) < _REMEMBERED_RETURNS:
+            self._returns[before] = state["mstatus"], state["priv"]
 
     def _redirect(self, hart: int, cause: int, value: int) -> None:
         """Let S-mode handle an exception after all, as if it had been delegated; if it is not its, nobody can."""

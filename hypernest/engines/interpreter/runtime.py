@@ -2,8 +2,8 @@
 between instructions.
 
 They are LLVM IR written by hand, in `native/`, with offsets filled in here. In all of it the hart is at %hart and RAM
-at %ram; what is called from complete execution may count on `pc` and `remaining` being up to date. Five macros name what
-would be offsets: `%v = GET type word` and `PUT type value word` for the hart's registers and engine words,
+at %ram; what is called from complete execution may count on `pc` and `remaining` being up to date. Five macros name
+what would be offsets: `%v = GET type word` and `PUT type value word` for the hart's registers and engine words,
 `%v = SHARED type word` and `SET type value word` for the structure that harts share, `COUNT word` for its counters.
 """
 

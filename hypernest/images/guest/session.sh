@@ -6,11 +6,13 @@
 
 cd /root
 if [ -e /hypernest/exec ]; then
+    # Not even the kernel's farewell may come between the command's output and its reader.
+    echo 0 >/proc/sys/kernel/printk
     [ -e /hypernest/exact ] && stty -opost -echo && printf '\033_ready\033\\'
     sh /hypernest/exec
     echo $? >/run/status
     # Changing the settings of a terminal waits until everything written has left.
-    stty opost echo
+    stty opost
 else
     read -r _ _ release _ </proc/version
     set -- /sys/devices/system/cpu/cpu[0-9]*
