@@ -180,7 +180,7 @@ class Apt:
                 raise self._failure(f"No such file: {wanted}")
             # apt-get itself starts every download anew; its helper completes what is there.
             arguments = ["download-file", uri[1], path.name, f"SHA256:{candidate.sha256}"]
-            self._run(_HELPER, arguments, f"Fetching {candidate.name}", candidate.size, advance)
+            self._run(_HELPER, arguments, "Fetching packages", candidate.size, advance)
             if not _holds(path, candidate):
                 raise self._failure(f"{candidate.name} did not arrive as the index says")
         return path
