@@ -21,7 +21,7 @@ def silent(step: str, done: int, total: int) -> None:
 def progress_bar() -> Iterator[Progress]:
     """A `Progress` that draws a bar on standard error, or prints a line a step where that is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
@@ -44,14 +44,13 @@ def progress_bar() -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task("", total=None)
-        current = ""
+        tasks: dict[str, TaskID] = {}
 
         def show(step: str, done: int, total: int) -> None:
-            nonlocal current
-            if step != current:
-                current = step
-                bar.reset(task, description=step, total=total or None)
-            bar.update(task, completed=done, total=total or None)
+            if step not in tasks:
+                for task in tasks.values():
+                    bar.update(task, visible=False)
+                tasks[step] = bar.add_task(step, total=total or None)
+            bar.update(tasks[step], completed=done, total=total or None)
 
         yield show

@@ -8,7 +8,7 @@ cd /root
 if [ -e /hypernest/exec ]; then
     # Not even the kernel's farewell may come between the command's output and its reader.
     echo 0 >/proc/sys/kernel/printk
-    [ -e /hypernest/exact ] && stty -opost -echo && printf '\033_ready\033\\'
+    [ -e /hypernest/exact ] && stty -opost -echo -ixon && printf '\033_ready\033\\'
     sh /hypernest/exec
     echo $? >/run/status
     # Changing the settings of a terminal waits until everything written has left.
