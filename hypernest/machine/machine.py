@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -179,6 +180,7 @@ class Machine:
         """Switch off and on again: memory cleared, everything loaded anew. The clock starts at 0 again."""
         self._past = self._totals()
         self._board.close()
+        gc.collect()  # the engine is full of cycles, and its code is large
         self._switch_on()
 
     # --- looking ---------------------------------------------------------------------------------------------------

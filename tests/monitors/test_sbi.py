@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hypernest.machine import Machine, StopKind
 from hypernest.monitors.sbi import IMPLEMENTATION_ID, Error, HartStatus
@@ -540,6 +542,24 @@ def test_an_exception_that_was_not_delegated_ends_with_a_sentence(sbi: Caller) -
     reason = sbi.machine.run(10)
     assert reason.kind is StopKind.STUCK
     assert str(reason) == "hart 0 trapped to machine mode with cause 0x2 at 0x80200000, which nobody handles"
+
+
+INTERESTING = st.sampled_from(
+    [0, 1, 2, 3, 7, 8, 0x10, DATA, DATA + 1, KERNEL, KERNEL + 2, RAM_END - 1, RAM_END, 1 << 31, 1 << 32, 1 << 63]
+) | st.integers(0, ALL_ONES)
+
+
+@given(st.lists(st.tuples(INTERESTING, INTERESTING, INTERESTING, INTERESTING), min_size=1, max_size=8), st.data())
+@settings(max_examples=60)
+def test_whatever_is_called_with_whatever(arguments: list[tuple[int, ...]], data: st.DataObject) -> None:
+    """Any sequence of calls leaves a machine that can be asked to go on, or that has stopped for a reason."""
+    extensions = st.sampled_from([BASE, TIME, IPI, RFENCE, HSM, SRST, DBCN, *range(10)])
+    with hosted(CALLER, harts=2, engine="reference", reboot=False, memory="16M") as machine:
+        sbi = Caller(machine)
+        for four in arguments:
+            sbi(data.draw(extensions), data.draw(st.integers(0, 7)), *four)
+        if machine.run(5).kind is StopKind.LIMIT:
+            assert any(hart.privilege == 1 for hart in machine.harts)  # someone runs, and not in M-mode
 
 
 def test_calls_are_counted(sbi: Caller) -> None:
