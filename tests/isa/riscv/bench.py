@@ -12,7 +12,7 @@ from hypernest.isa.hart import Access, Trap
 from hypernest.isa.layout import Layout
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.isa.riscv.state import Privilege
-from hypernest.isa.word import word
+from hypernest.isa.word import Word, word
 from hypernest.memory import GuestMemory
 
 RAM, RAM_SIZE = 0x8000_0000, 0x4_0000
@@ -58,9 +58,13 @@ class BenchHart(ReferenceHart):
 
     flushes = 0
     instruction_flushes = 0
+    flushed_address: int | None = None
 
     def flush_translations(self) -> None:
         self.flushes += 1
+
+    def flush_translation(self, address: Word) -> None:
+        self.flushed_address = int(address)
 
     def flush_instructions(self) -> None:
         self.instruction_flushes += 1

@@ -51,10 +51,14 @@ def test_wait_on_reservation_set(privilege: int, mstatus: int) -> None:
 @pytest.mark.parametrize("privilege", MODES)
 @pytest.mark.parametrize("mstatus", [0, TW, TVM])
 def test_translation_fences(name: str, privilege: int, mstatus: int) -> None:
-    bench = Bench(privilege, mstatus=mstatus)
     expected = privilege == MACHINE or (privilege == SUPERVISOR and mstatus != TVM)
+    bench = Bench(privilege, mstatus=mstatus)
+    assert legal(bench, name, rs1=0, rs2=2) == expected
+    assert (bench.hart.flushes, bench.hart.flushed_address) == (expected, None)
+    bench = Bench(privilege, mstatus=mstatus)
+    bench["x", 1] = 0x1234_5678
     assert legal(bench, name, rs1=1, rs2=2) == expected
-    assert bench.hart.flushes == expected
+    assert (bench.hart.flushes, bench.hart.flushed_address) == (0, 0x1234_5678 if expected else None)
 
 
 @pytest.mark.parametrize("name", ["sfence.w.inval", "sfence.inval.ir"])
