@@ -254,7 +254,7 @@ def dispatch_checked(text: HartText, op: str, budget: str) -> None:
     on, careful = text.fresh("on"), text.fresh("careful")
     text.emit(f"br i1 {enough}, label %{on}, label %{careful}{LIKELY}")
     text.start(careful)
-    tail_call(text, "@slow", op, budget)
+    tail_call(text, "@careful", op, budget)
     text.start(on)
     dispatch(text, op, budget)
 

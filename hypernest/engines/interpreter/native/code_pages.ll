@@ -91,7 +91,7 @@ slots:
   br i1 %more, label %slots, label %sentinel
 sentinel:
   %last = getelementptr [16 x i8], ptr %block, i64 ${PAGE_SLOTS}
-  store ptr @cross, ptr %last, !tbaa !6
+  store ptr @careful, ptr %last, !tbaa !6
   %counts = getelementptr i8, ptr %block, i64 ${REMAINING_AT}
   %zero.p = getelementptr i16, ptr %counts, i64 ${PAGE_SLOTS}
   store i16 0, ptr %zero.p, !tbaa !6

@@ -22,14 +22,24 @@ define internal preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %bu
   ret void
 }
 
-; The end of a page: go on in the next without executing anything.
-define internal preserve_nonecc void @cross(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
-  %bias = GET i64 bias
+; Go on without executing anything: at the end of a page, in the next one; after a jump to a page in which the steps may
+; run out (they may be used up already), instruction by instruction.
+define internal preserve_nonecc void @careful(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+  %slots = GET ptr slots
+  %first = ptrtoint ptr %slots to i64
   %this = ptrtoint ptr %op to i64
+  %distance = sub i64 %this, %first
+  %inside = lshr i64 %distance, 3
+  %count.at = add i64 %inside, ${REMAINING_AT}
+  %count.p = getelementptr i8, ptr %slots, i64 %count.at
+  %count.n = load i16, ptr %count.p, !tbaa !6
+  %count = zext i16 %count.n to i64
+  %remaining = add i64 %budget, %count
+  %bias = GET i64 bias
   %eighth = lshr i64 %this, 3
   %pc = add i64 %eighth, %bias
   PUT i64 %pc pc
-  PUT i64 %budget remaining
+  PUT i64 %remaining remaining
   musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
   ret void
 }
