@@ -12,10 +12,11 @@ from typing import Self
 _INPUT, _OUTPUT, _CONTROL, _LOCAL, _CHARACTERS = 0, 1, 2, 3, 6
 """Places in the list that `termios.tcgetattr` returns."""
 
-# Waits for a line or for the end of its input, which comes when hypernest ends in whatever way. Without the line the
-# terminal is set back, unless somebody (the user's shell) has done so already.
+# Says when it is ready, then waits for a line or for the end of its input, which comes when hypernest ends in whatever
+# way. Without the line the terminal is set back, unless somebody (the user's shell) has done so already.
 _KEEPER = """
 trap '' HUP INT QUIT TERM TSTP TTIN TTOU
+echo
 read -r _ || { [ "$(stty -g <&3)" = "$1" ] && stty "$0" <&3; }
 """
 
@@ -85,13 +86,16 @@ class RawMode:
         # A copy, because the keeper's standard input is the pipe.
         terminal = os.dup(self._terminal)
         try:
-            return subprocess.Popen(
+            keeper = subprocess.Popen(
                 ["sh", "-c", f"exec 3<&{terminal}\n{_KEEPER}", saved, raw],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(terminal,),
             )
+            assert keeper.stdout is not None
+            keeper.stdout.read(1)
+            return keeper
         except OSError:
             return None
         finally:

@@ -2,7 +2,8 @@
 #
 # /hypernest/exec: the command; its exit status goes to /run/status, from where /etc/shutdown hands it out.
 # /hypernest/exact: its output must leave byte for byte, without the terminal's newline translation and echo. Where it
-# begins is marked by the text of initramfs.READY; before, no input must come, because it would be echoed.
+# begins is marked by the text of initramfs.READY; before, no input must come, because it would be echoed. The input may
+# hold every byte, so Ctrl-S does not stop the output.
 
 cd /root
 if [ -e /hypernest/exec ]; then
