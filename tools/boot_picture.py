@@ -6,6 +6,7 @@ usage: .venv/bin/python tools/boot_picture.py
 from __future__ import annotations
 
 import io
+import re
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypernest.machine.machine import Machine
 
 PICTURE = Path(__file__).parents[1] / "docs" / "boot.svg"
 PROMPT = "# "
-COMMANDS = ("uname -a", "grep -m3 -E 'hart|isa|mmu' /proc/cpuinfo", "free -m", "poweroff")
+COMMANDS = ("uname -a", "grep -E 'hart|mmu' /proc/cpuinfo | grep -v isa", "ls /", "poweroff")
 COLUMNS = 110
 
 
@@ -43,7 +44,9 @@ def draw(text: str) -> None:
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     lines = text.replace("\r", "").replace("\x1b[6n", "").splitlines()
     console.print(Text.from_ansi("\n".join(line for line in lines if line.strip())))
-    console.save_svg(str(PICTURE), title="hypernest")
+    picture = console.export_svg(title="hypernest")
+    # Without the font from elsewhere the reader's own monospaced one is used.
+    PICTURE.write_text(re.sub(r"@font-face *{.*?}", "", picture, flags=re.DOTALL))
 
 
 if __name__ == "__main__":

@@ -123,6 +123,8 @@ def find_image(arguments: argparse.Namespace) -> Image | None:
     from hypernest.images.errors import ImageMissing
 
     name = arguments.image
+    if name is None and arguments.stats is not None and arguments.stats.name in names():
+        raise UsageError(f"--stats {arguments.stats}: to boot that image name it first, else give another file name.")
     if name is None:
         if arguments.kernel or arguments.firmware:
             return None

@@ -46,6 +46,7 @@ def test_every_command_helps(command: str, capsys: pytest.CaptureFixture[str]) -
         ("run nonsense", "there is no image 'nonsense', see hypernest images."),
         ("run debain", "there is no image 'debain' (did you mean debian?), see hypernest images."),
         ("run --kernel /dev/null --exec ls", "--exec needs an image with a shell, such as debian: "),
+        ("run --stats debian", "--stats debian: to boot that image name it first, "),
         ("run --limit 1.5", "--limit: '1.5' is not a whole number above 0, see hypernest run --help."),
         ("run --kernel", "--kernel: expected one argument, see hypernest run --help."),
         (
