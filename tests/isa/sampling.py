@@ -11,7 +11,7 @@ from hypernest.isa.row import Row
 def samples(row: Row, count: int) -> Iterator[int]:
     """At least `count` instructions that `row` matches (fewer only if there are not as many)."""
     free = ~row.mask & ((1 << 8 * row.length) - 1)
-    source = random.Random(row.name)  # noqa: S311
+    source = random.Random(row.name)
     patterns = [0, free]
     for field in row.fields.values():
         bits = sum(((1 << piece.width) - 1) << piece.low for piece in field.pieces)

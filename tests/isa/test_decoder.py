@@ -47,7 +47,7 @@ def by_definition(code: int) -> Row | None:
 
 def near_misses() -> Iterator[int]:
     """32-bit instructions one bit away from those of each row."""
-    source = random.Random(1)  # noqa: S311
+    source = random.Random(1)
     for row in ROWS:
         if row.length == 4:
             for code in samples(row, 40):
@@ -90,7 +90,7 @@ def test_all_zeros_and_all_ones_are_illegal(code: int) -> None:
 
 
 def test_near_misses_are_as_legal_as_objdump_says() -> None:
-    source = random.Random(2)  # noqa: S311
+    source = random.Random(2)
     codes = list(near_misses())
     codes += [code | 3 for code in (source.getrandbits(32) for _ in range(5000)) if code & 0x1C != 0x1C]
     wrong: list[tuple[str, str | None, str]] = []

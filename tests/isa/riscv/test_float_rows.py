@@ -103,7 +103,7 @@ def register(generator: random.Random, row: Row) -> int:
 
 def operand_sets(row: Row, count: int) -> list[tuple[int, int, int, int]]:
     """(rounding mode, a, b, c); where there are three operands, the third often nearly cancels the product."""
-    generator = random.Random(row.name)  # noqa: S311
+    generator = random.Random(row.name)
     form, result = (F32 if row.extension == "F" else F64), []
     for i in range(count):
         a, b, c = (register(generator, row) for _ in range(3))
