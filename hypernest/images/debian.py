@@ -137,7 +137,7 @@ def _unpack_kernel(package: Path) -> tuple[bytes, str, list[modules.Module]]:
     wanted = set(_MODULES)
     while wanted:
         names = frozenset(wanted)
-        for path, data in deb.files(package, lambda path: _belongs(path, names)):
+        for path, data in deb.files(package, lambda path: _belongs(path, names)):  # noqa: B023 (used at once)
             if match := _KERNEL_FILE.fullmatch(path):
                 kernel, release = data, match[1]
             else:

@@ -14,7 +14,7 @@ from hypernest.isa.word import Word
 Operation = Callable[[Word, Word], Word]
 Condition = Callable[[Word, Word], Word]
 
-I = Extension("I")
+I = Extension("I")  # noqa: E741  (the manual's name)
 
 
 @I.row("lui rd, imm20", "imm[31:12] rd 0110111")
