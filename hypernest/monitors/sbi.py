@@ -150,6 +150,7 @@ class Sbi:
             1 << Interrupt.SUPERVISOR_SOFTWARE | 1 << Interrupt.SUPERVISOR_TIMER | 1 << Interrupt.SUPERVISOR_EXTERNAL
         )
         csr["mcounteren"] = _ALL_ONES
+        csr["scounteren"] = 7  # as OpenSBI does: Linux reads the time in user mode and counts on it
         csr["menvcfg"] = (
             1 << Environment.STCE | 1 << Environment.ADUE
             | 3 << Environment.CBIE | 1 << Environment.CBCFE | 1 << Environment.CBZE

@@ -113,6 +113,7 @@ def test_the_kernel_starts_in_supervisor_mode(engine: str) -> None:
         assert hart.csr["mideleg"] == 0x222
         assert hart.csr["medeleg"] == 0xB3FF & ~(1 << 9)
         assert hart.csr["mcounteren"] == 0xFFFF_FFFF
+        assert hart.csr["scounteren"] == 7
         assert hart.csr["menvcfg"] == 1 << 63 | 1 << 61 | 0xF0
         machine.run(1000)
         assert machine.harts[1].retired == 0
