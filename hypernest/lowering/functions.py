@@ -68,9 +68,10 @@ class HartLowering(BlockLowering):
 
     text: HartText
 
-    def __init__(self, text: HartText, slots: SlotLayout | None) -> None:
+    def __init__(self, text: HartText, slots: SlotLayout | None, op: str = "%op") -> None:
+        """`op` is where the slot is, if there is one."""
         super().__init__(text)
-        self.slots = slots
+        self.slots, self.op = slots, op
 
     def bind_operands(self, row: Row, tracer: Tracer) -> None:
         """Make the operands that the slot holds available, each loaded where it is first used."""
@@ -80,7 +81,7 @@ class HartLowering(BlockLowering):
     def _operand(self, name: str, text: FunctionText) -> str:
         assert self.slots is not None
         place = self.slots[name]
-        pointer = text.define(f"getelementptr i8, ptr %op, i64 {place.offset}")
+        pointer = text.define(f"getelementptr i8, ptr {self.op}, i64 {place.offset}")
         narrow = text.define(f"load {place.type}, ptr {pointer}, align {place.bytes}{SLOT_ALIAS}")
         return text.define(f"{'sext' if place.signed else 'zext'} {place.type} {narrow} to i64")
 

@@ -4,6 +4,9 @@ A handler works on its slot's operands, assumes that memory accesses hit the tra
 handler of the next slot. Where an assumption fails (a trap, a miss, a device) it has changed nothing yet and leaves the
 instruction to `@slow`, which executes it completely.
 
+Two instructions that often follow each other have a handler in common (see `pairs.py`): it saves a dispatch, and the
+second need not wait for the register that the first writes.
+
 `budget` is not the number of steps left but that number minus the instructions from this slot to the end of its page.
 It does not change while execution runs straight on, so only jumps adjust it; and as long as it is not negative, the
 steps cannot run out before the next jump.
@@ -11,6 +14,8 @@ steps cannot run out before the next jump.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hypernest.engines.interpreter.words import (
@@ -36,7 +41,7 @@ from hypernest.lowering.functions import (
     quoted,
 )
 from hypernest.lowering.host_float import host_float
-from hypernest.lowering.slots import SLOT_BYTES, SlotLayout
+from hypernest.lowering.slots import SLOT_BYTES, slot_layout
 
 HANDLER = "ptr %op, ptr %hart, ptr %ram, i64 %budget"
 PAGE_MASK = -4096
@@ -46,38 +51,80 @@ class _NotFast(Exception):
     """This instruction has nothing to gain from a fast handler."""
 
 
-class FastLowering(HartLowering):
-    """Lowers one semantic function as a handler."""
+@dataclass(frozen=True)
+class Step:
+    """An instruction in a handler: the row that means it, its length in bytes, whether it jumps inside its page, and
+    which of its operands name the register that the instruction before it wrote."""
 
-    def __init__(self, text: HartText, slots: SlotLayout, length: int, near: bool) -> None:
-        super().__init__(text, slots)
-        self.length, self.near = length, near
+    row: Row
+    length: int
+    near: bool = False
+    forwarded: tuple[str, ...] = ()
+
+
+class FastLowering(HartLowering):
+    """Lowers the semantics of `steps[at]`, whose slot is at `op`, and after it those of the following steps."""
+
+    def __init__(self, functions: FunctionLowering, text: HartText, steps: Sequence[Step], at: int, op: str) -> None:
+        step = steps[at]
+        super().__init__(text, slot_layout(step.row), op)
+        self.functions, self.steps, self.at, self.op = functions, steps, at, op
+        self.length, self.near = step.length, step.near
+        self.written: tuple[str, str] | None = None  # the register file and the value of rd
+        self.forwarded: dict[tuple[str, str], str] = {}  # values of registers, by file and operand
         self.committed = False
         self.ended = False
         self.located: dict[tuple[Word, int], str] = {}
 
     def enter_side(self) -> Any:
-        return self.committed, self.ended, dict(self.located)
+        return self.committed, self.ended, self.written, dict(self.located)
 
     def leave_side(self, saved: Any) -> None:
-        self.committed, self.ended, self.located = saved
+        self.committed, self.ended, self.written, self.located = saved
+
+    def run(self) -> None:
+        """Print everything. `_NotFast` if one of the steps has nothing to gain."""
+        row = self.steps[self.at].row
+        tracer = self.functions.tracer()
+        block = tracer.semantics(row.semantics)
+        if row.system or not _worthwhile(block):
+            raise _NotFast
+        self.text.bind_late(
+            tracer.unique("next_pc", (), 64),
+            lambda text: text.define(f"add i64 {program_counter(text, self.op)}, {self.length}"),
+        )
+        self.bind_operands(row, tracer)
+        self.lower(block)
 
     # --- endings ---------------------------------------------------------------------------------------------------
+
+    @property
+    def slow(self) -> str:
+        """The label where this step is left to complete execution."""
+        return f"slow{self.at}"
 
     def give_up(self, *_: Any) -> bool:
         """Leave the instruction to complete execution."""
         if self.committed:
             raise _NotFast
-        self.text.emit("br label %slow")
+        self.text.emit(f"br label %{self.slow}")
         return False
 
     def trapped(self, end: Trapped) -> None:
         self.give_up()
 
     def returned(self, end: Returned) -> None:
-        if not self.ended:
-            following = self.text.define(f"getelementptr i8, ptr %op, i64 {self.length // 2 * SLOT_BYTES}")
+        if self.ended:
+            return
+        following = self.text.define(f"getelementptr i8, ptr {self.op}, i64 {self.length // 2 * SLOT_BYTES}")
+        if self.at + 1 == len(self.steps):
             dispatch(self.text, following, "%budget")
+            return
+        lowering = FastLowering(self.functions, self.text.fork(), self.steps, self.at + 1, following)
+        if self.written is not None:
+            file, value = self.written
+            lowering.forwarded = {(file, operand): value for operand in self.steps[self.at + 1].forwarded}
+        lowering.run()
 
     # Everything that may trap, look at the clock or change translation is left to complete execution.
     effect_call = effect_csr_read = effect_csr_write = effect_clock = effect_wait = effect_reschedule = give_up
@@ -100,13 +147,19 @@ class FastLowering(HartLowering):
 
     def read(self, register: str, index: Word | int) -> str:
         if register == "pc":
-            return program_counter(self.text, "%op")
+            return program_counter(self.text, self.op)
+        if isinstance(index, Word) and index.op == "operand":
+            value = self.forwarded.get((register, str(index.args[0])))
+            if value is not None:
+                return value
         if register == "retired":
             raise _NotFast
         return super().read(register, index)
 
     def effect_write(self, effect: Effect, register: str, index: Word | int, value: Word) -> None:
         super().effect_write(effect, register, index, value)
+        if isinstance(index, Word) and index.op == "operand" and index.args == ("rd",):
+            self.written = register, self.text.value(value.zext(64))
         self.committed = True
 
     # --- memory ----------------------------------------------------------------------------------------------------
@@ -127,7 +180,7 @@ class FastLowering(HartLowering):
         page = text.define(f"and i64 {last}, {PAGE_MASK}")
         hit = text.define(f"icmp eq i64 {page}, {tag}")
         on = text.fresh("hit")
-        text.emit(f"br i1 {hit}, label %{on}, label %slow{LIKELY}")
+        text.emit(f"br i1 {hit}, label %{on}, label %{self.slow}{LIKELY}")
         text.start(on)
         place = text.define(f"getelementptr i8, ptr {entry}, i64 {8 + (WRITES_AT if writes else 0)}")
         addend = text.define(f"load i64, ptr {place}{HART_ALIAS}")
@@ -146,7 +199,7 @@ class FastLowering(HartLowering):
         else:  # located without a size: keep it inside its page
             bits = self.text.define(f"and i64 {self.text.value(address)}, {value.width // 8 - 1}")
             aligned, on = self.text.define(f"icmp eq i64 {bits}, 0"), self.text.fresh("aligned")
-            self.text.emit(f"br i1 {aligned}, label %{on}, label %slow{LIKELY}")
+            self.text.emit(f"br i1 {aligned}, label %{on}, label %{self.slow}{LIKELY}")
             self.text.start(on)
         pointer = self.text.define(f"getelementptr i8, ptr %ram, i64 {offset}")
         self.text.emit(f"store i{value.width} {value_name}, ptr {pointer}, align 1{RAM_ALIAS}")
@@ -165,19 +218,19 @@ class FastLowering(HartLowering):
         self.ended = True
         text = self.text
         if not self.near:
-            self._jump(text.define(f"add i64 {program_counter(text, '%op')}, {text.value(offset)}"))
+            self._jump(text.define(f"add i64 {program_counter(text, self.op)}, {text.value(offset)}"))
             return
         # A jump within the page: predecoding replaced the immediate by (distance, what it costs the budget).
-        place = text.define("getelementptr i8, ptr %op, i64 8")
-        packed = text.define(f"load i32, ptr {place}, align 4{SLOT_ALIAS}")
-        low = text.define(f"trunc i32 {packed} to i16")
-        distance = text.define(f"sext i16 {low} to i64")
+        distance = self._half(8)
         distance = text.define(f"shl i64 {distance}, 3")
-        cost = text.define(f"ashr i32 {packed}, 16")
-        cost = text.define(f"sext i32 {cost} to i64")
-        target = text.define(f"getelementptr i8, ptr %op, i64 {distance}")
+        cost = self._half(10)
+        target = text.define(f"getelementptr i8, ptr {self.op}, i64 {distance}")
         budget = text.define(f"add i64 %budget, {cost}")
         dispatch_checked(text, target, budget)
+
+    def _half(self, offset: int) -> str:
+        place = self.text.define(f"getelementptr i8, ptr {self.op}, i64 {offset}")
+        return self.text.define(f"sext i16 {self.text.define(f'load i16, ptr {place}, align 2{SLOT_ALIAS}')} to i64")
 
     def effect_jump(self, effect: Effect, target: Word) -> None:
         self.ended = True
@@ -186,7 +239,7 @@ class FastLowering(HartLowering):
     def _jump(self, target: str) -> None:
         """Go on at a virtual address: through the table of code pages, or completely if it does not know the page."""
         text = self.text
-        left = text.define(f"add i64 %budget, {remaining_in_page(text, '%op')}")
+        left = text.define(f"add i64 %budget, {remaining_in_page(text, self.op)}")
         left = text.define(f"sub i64 {left}, 1")
         index = text.define(f"lshr i64 {target}, {index_shift(CODE_ENTRY_BYTES)}")
         index = text.define(f"and i64 {index}, {(CODE_ENTRIES - 1) * CODE_ENTRY_BYTES}")
@@ -200,7 +253,7 @@ class FastLowering(HartLowering):
         text.start(unknown)
         text.put("pc", target)
         text.put("remaining", left)
-        tail_call(text, "@resume", "%op", "%budget")
+        tail_call(text, "@resume", self.op, "%budget")
         text.start(known)
         place = text.define(f"getelementptr i8, ptr {entry}, i64 8")
         slots = text.define(f"load ptr, ptr {place}{HART_ALIAS}")
@@ -278,33 +331,30 @@ def written_register(block: Block) -> str | None:
     return None
 
 
-def handler_name(row: Row, length: int, near: bool = False) -> str:
-    return quoted(f"fast_{row.meaning}_{length}{'_near' if near else ''}")
+def handler_name(steps: Sequence[Step]) -> str:
+    """The symbol of the handler of these steps."""
+    parts = (
+        "_".join((step.row.meaning, str(step.length), *(["near"] if step.near else []), *step.forwarded))
+        for step in steps
+    )
+    return quoted("fast_" + "__".join(parts))
 
 
-def print_handler(functions: FunctionLowering, row: Row, slots: SlotLayout, length: int, near: bool) -> str | None:
-    """The text of a fast handler; None if the instruction is better left to complete execution."""
-    tracer = functions.tracer()
-    block = tracer.semantics(row.semantics)
-    if row.system or not _worthwhile(block):
-        return None
-    text = functions.hart_text(tracer)
-    text.bind_late(tracer.unique("next_pc", (), 64),
-                   lambda t: t.define(f"add i64 {program_counter(t, '%op')}, {length}"))  # fmt: skip
-    lowering = FastLowering(text, slots, length, near)
-    lowering.bind_operands(row, tracer)
+def print_handler(functions: FunctionLowering, steps: Sequence[Step]) -> str | None:
+    """The text of a fast handler; None if a step is better left to complete execution."""
+    text = HartText(functions.layout, functions.engine_words)
     try:
-        lowering.lower(block)
+        FastLowering(functions, text, steps, 0, "%op").run()
     except _NotFast:
         return None
+    distance = 0
+    for at, step in enumerate(steps):
+        text.start(f"slow{at}")
+        op = text.define(f"getelementptr i8, ptr %op, i64 {distance}")
+        tail_call(text, "@slow", op, "%budget")
+        distance += step.length // 2 * SLOT_BYTES
     body = "\n".join(text.lines)
-    if "%slow" in body:
-        body += (
-            "\nslow:\n  musttail call preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget)\n  ret void"
-        )
-    return (
-        f"define internal preserve_nonecc void @{handler_name(row, length, near)}({HANDLER}) {{\nentry:\n{body}\n}}\n"
-    )
+    return f"define internal preserve_nonecc void @{handler_name(steps)}({HANDLER}) {{\nentry:\n{body}\n}}\n"
 
 
 def _worthwhile(block: Block) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hypernest.engines.interpreter.fast import branches, handler_name, print_handler, written_register
+from hypernest.engines.interpreter.fast import written_register
+from hypernest.engines.interpreter.handlers import Handlers, pointer_table
 from hypernest.engines.interpreter.runtime import print_runtime
 from hypernest.engines.interpreter.words import EngineWords
 from hypernest.isa.decoder import Decoder
@@ -30,26 +31,14 @@ def _parts(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     numbers = {row.name: number for number, row in enumerate(rows)}
     register, sink = isa.sink
     sinks = {}
-    fast: dict[str, str] = {}  # handler by row name
-    near: dict[str, str] = {}
-    printed: dict[tuple[str, int, bool], str | None] = {}
+    handlers = Handlers(functions, isa)
     for name, base in bases.items():
-        block = functions.tracer().semantics(base.semantics)
-        if written_register(block) == register:
+        if written_register(functions.tracer().semantics(base.semantics)) == register:
             sinks[name] = sink
         yield functions.instruction(base, slots[name])
-        for row in (each for each in rows if each.meaning == name):
-            for close in (False, True) if branches(block) else (False,):
-                key = (name, row.length, close)
-                if key not in printed:
-                    printed[key] = print_handler(functions, base, slots[name], row.length, close)
-                    yield printed[key] or ""
-                if printed[key] is not None:
-                    (near if close else fast)[row.name] = handler_name(base, row.length, close)
+    yield from handlers.print()
     yield DecoderLowering(Decoder(rows), numbers, slots, sinks).print()
-    yield _table("fast_table", [fast.get(row.name, "slow") for row in rows])
-    yield _table("near_table", [near.get(row.name, "") for row in rows])
-    yield _table("complete_table", [quoted(f"complete_{row.meaning}") for row in rows])
+    yield pointer_table("complete_table", [quoted(f"complete_{row.meaning}") for row in rows])
     yield from _csrs(isa, functions)
     for routine in (isa.translate, isa.take_trap, isa.take_interrupt, isa.interrupt_pending, isa.data_context,
                     isa.fetch_context, isa.page_uniform):  # fmt: skip
@@ -62,11 +51,6 @@ def _parts(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     yield from functions.print_called()
     yield print_runtime(layout, words, isa.illegal_instruction)
     yield "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
-
-
-def _table(name: str, symbols: list[str]) -> str:
-    entries = ", ".join(f"ptr @{symbol}" if symbol else "ptr null" for symbol in symbols)
-    return f"@{name} = internal constant [{len(symbols)} x ptr] [{entries}]\n"
 
 
 def _csrs(isa: Isa, functions: FunctionLowering) -> Iterator[str]:

@@ -124,6 +124,34 @@ done:
 ; The handler of a slot that was not executed yet: decode it, then execute it.
 define internal preserve_nonecc void @undecoded(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
 entry:
+  %row = call i64 @predecode(ptr %op, ptr %hart, ptr %ram)
+  %good = icmp sge i64 %row, 0
+  br i1 %good, label %pair, label %bad, !prof !0
+bad:
+  %stale = icmp eq i64 %row, -2
+  br i1 %stale, label %renew, label %go
+renew:
+  %slots = GET ptr slots
+  %offset.p = getelementptr i8, ptr %slots, i64 ${ram_offset}
+  %offset = load i64, ptr %offset.p, !tbaa !6
+  %number = lshr i64 %offset, 12
+  %shared = GET ptr shared
+  call void @drop(ptr %shared, i64 %number)
+  musttail call preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget)
+  ret void
+pair:
+  call void @join(ptr %op, ptr %hart, ptr %ram, i64 %row)
+  br label %go
+go:
+  %handler = load ptr, ptr %op, !tbaa !6
+  musttail call preserve_nonecc void %handler(ptr %op, ptr %hart, ptr %ram, i64 %budget)
+  ret void
+}
+
+; Fill a slot: operands and handler. The row's number; -1 if the instruction is left to complete execution, -2 if the
+; counts of the page are out of date.
+define internal i64 @predecode(ptr %op, ptr %hart, ptr %ram) noinline {
+entry:
   %slots = GET ptr slots
   %first = ptrtoint ptr %slots to i64
   %this = ptrtoint ptr %op to i64
@@ -160,11 +188,7 @@ decode:
   %holds = icmp eq i16 %next.1, %this.n
   br i1 %holds, label %valid, label %stale, !prof !0
 stale:
-  %shared = GET ptr shared
-  %stale.n = lshr i64 %offset, 12
-  call void @drop(ptr %shared, i64 %stale.n)
-  musttail call preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget)
-  ret void
+  ret i64 -2
 valid:
   %row = call i64 @decode(i32 %code, ptr %op)
   %illegal = icmp slt i64 %row, 0
@@ -202,6 +226,7 @@ hard:
   br label %install
 install:
   %handler = phi ptr [ %fast, %known ], [ %fast, %jumps ], [ %near, %pack ], [ @slow, %hard ]
+  %number = phi i64 [ %row, %known ], [ %row, %jumps ], [ %row, %pack ], [ -1, %hard ]
   store ptr %handler, ptr %op, !tbaa !6
   %decoded.p = getelementptr i8, ptr %slots, i64 ${decoded}
   %decoded.0 = load i64, ptr %decoded.p, !tbaa !6
@@ -214,7 +239,82 @@ install:
   %bits = or i64 %bit, %bit.e
   %decoded.n = or i64 %decoded.0, %bits
   store i64 %decoded.n, ptr %decoded.p, !tbaa !6
-  musttail call preserve_nonecc void %handler(ptr %op, ptr %hart, ptr %ram, i64 %budget)
+  ret i64 %number
+}
+
+; Give a slot that was just filled the handler that also executes the instruction after it, if there is one.
+define internal void @join(ptr %op, ptr %hart, ptr %ram, i64 %row) noinline {
+entry:
+  %slots = GET ptr slots
+  %first = ptrtoint ptr %slots to i64
+  %this = ptrtoint ptr %op to i64
+  %distance = sub i64 %this, %first
+  %inside = lshr i64 %distance, 3
+  %offset.p = getelementptr i8, ptr %slots, i64 ${ram_offset}
+  %offset = load i64, ptr %offset.p, !tbaa !6
+  %at = add i64 %offset, %inside
+  %byte.p = getelementptr i8, ptr %ram, i64 %at
+  %byte = load i8, ptr %byte.p, !tbaa !5
+  %low = and i8 %byte, 3
+  %wide = icmp eq i8 %low, 3
+  %length = select i1 %wide, i64 4, i64 2
+  %next.in = add i64 %inside, %length
+  %fits = icmp ule i64 %next.in, 4092
+  br i1 %fits, label %look, label %out
+look:
+  %slot.at = shl i64 %length, 3
+  %next = getelementptr i8, ptr %op, i64 %slot.at
+  %present = load ptr, ptr %next, !tbaa !6
+  %fresh = icmp eq ptr %present, @undecoded
+  br i1 %fresh, label %fill, label %identify
+fill:
+  ; Only its operands are needed now: when it is jumped to, it may want to be joined with what follows it.
+  %filled = call i64 @predecode(ptr %next, ptr %hart, ptr %ram)
+  store ptr @undecoded, ptr %next, !tbaa !6
+  %good = icmp sge i64 %filled, 0
+  br i1 %good, label %identify, label %out
+identify:
+  %next.at = add i64 %offset, %next.in
+  %code.p = getelementptr i8, ptr %ram, i64 %next.at
+  %code = load i32, ptr %code.p, align 1, !tbaa !5
+  %scratch = getelementptr i8, ptr %hart, i64 ${scratch}
+  %second = call i64 @decode(i32 %code, ptr %scratch)
+  %legal = icmp sge i64 %second, 0
+  br i1 %legal, label %ask, label %out
+ask:
+  %imm.p = getelementptr i8, ptr %scratch, i64 8
+  %imm.32 = load i32, ptr %imm.p, !tbaa !6
+  %imm = sext i32 %imm.32 to i64
+  %target = add i64 %next.in, %imm
+  %same = icmp ult i64 %target, 4096
+  %near.p = getelementptr ptr, ptr @near_table, i64 %second
+  %near.h = load ptr, ptr %near.p
+  %jumps = icmp ne ptr %near.h, null
+  %near = and i1 %same, %jumps
+  %near.64 = zext i1 %near to i64
+  %rd.p = getelementptr i8, ptr %op, i64 12
+  %rd = load i8, ptr %rd.p, !tbaa !6
+  %rs1.p = getelementptr i8, ptr %scratch, i64 13
+  %rs1 = load i8, ptr %rs1.p, !tbaa !6
+  %rs2.p = getelementptr i8, ptr %scratch, i64 14
+  %rs2 = load i8, ptr %rs2.p, !tbaa !6
+  %same1 = icmp eq i8 %rd, %rs1
+  %same2 = icmp eq i8 %rd, %rs2
+  %bit1 = zext i1 %same1 to i64
+  %bit2.a = zext i1 %same2 to i64
+  %bit2 = shl i64 %bit2.a, 1
+  %forwarded = or i64 %bit1, %bit2
+  %class1.p = getelementptr i64, ptr @class_table, i64 %row
+  %class1 = load i64, ptr %class1.p
+  %class2.p = getelementptr i64, ptr @class_table, i64 %second
+  %class2 = load i64, ptr %class2.p
+  %common = call ptr @pair(i64 %class1, i64 %class2, i64 %near.64, i64 %forwarded)
+  %none = icmp eq ptr %common, null
+  br i1 %none, label %out, label %install
+install:
+  store ptr %common, ptr %op, !tbaa !6
+  br label %out
+out:
   ret void
 }
 
