@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Protocol
 
@@ -41,6 +42,10 @@ class Engine(Protocol):
 
     def invalidate(self, address: int, count: int) -> None:
         """Guest-physical memory was written by the host or a device: forget code seen there."""
+
+    @property
+    def traps(self) -> Mapping[str, int]:
+        """How many traps of each cause were taken since the engine was made."""
 
     def flush_translations(self, hart: HartState) -> None:
         """Forget the hart's remembered translations (a remote fence, or its registers were changed by the host)."""

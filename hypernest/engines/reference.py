@@ -6,6 +6,7 @@ beyond the hart's state: no decoded code, no translations.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from hypernest.devices.device import BusError
@@ -33,10 +34,12 @@ class ReferenceHart(Hart):
         self._next_pc = 0
         self._target: Word | None = None
         self._attention = False
+        self.trap_cause: int | None = None
+        """The cause of the trap that the last step ended in, if it did."""
 
     def step(self, decoder: Decoder) -> bool:
         """One instruction at pc, or its trap. True if interrupts must be looked at before the next."""
-        self._attention = False
+        self._attention, self.trap_cause = False, None
         try:
             code = int(self._isa.fetch(self, self.pc))
             self._operands, self._next_pc = {"instruction": code}, self._state["pc"] + (4 if code & 3 == 3 else 2)
@@ -45,7 +48,7 @@ class ReferenceHart(Hart):
             self._state["retired"] += 1
         except Trap as trap:
             self._isa.take_trap(self, trap.cause, trap.value)
-            self._attention = True
+            self._attention, self.trap_cause = True, trap.cause
         return self._attention
 
     def execute(self, row: Row | None, code: int) -> None:
@@ -175,6 +178,7 @@ class ReferenceEngine:
         self._isa, self._memory, self._devices = isa, memory, devices
         self._layout = Layout(isa.registers)
         self._decoder = Decoder(isa.rows.values())
+        self._traps: Counter[str] = Counter()
 
     def new_hart(self) -> HartState:
         return HartState(self._layout)
@@ -198,13 +202,24 @@ class ReferenceEngine:
                     if not self._isa.interrupt_pending(hart):
                         return Exit.WAIT
                     state["waiting"] = 0
-                self._isa.take_interrupt(hart)
+                if taken := self._isa.take_interrupt(hart):
+                    self._count(int(taken))
                 if state["monitor_call"]:
                     return Exit.MONITOR
             if not state["remaining"]:
                 return Exit.BUDGET
             attention = hart.step(self._decoder)
             state["remaining"] -= 1
+            if hart.trap_cause is not None:
+                self._count(hart.trap_cause)
+
+    @property
+    def traps(self) -> dict[str, int]:
+        """How many traps of each cause were taken since the engine was made."""
+        return dict(self._traps)
+
+    def _count(self, cause: int) -> None:
+        self._traps[self._isa.causes.get(cause, f"cause {cause}")] += 1
 
     def invalidate(self, address: int, count: int) -> None:
         """Nothing is remembered here."""

@@ -23,10 +23,11 @@ class Isa:
     store: Mapping[int, Routine]  # bits -> (virtual address, value)
     fetch: Routine  # (virtual address) -> instruction, 32 bits (the upper half 0 for a 16-bit one)
     take_trap: Routine  # (cause, value): enter the handler for a synchronous exception
-    take_interrupt: Routine  # () -> 1 bit: enter the handler of the most urgent enabled interrupt, if any
+    take_interrupt: Routine  # () -> enter the handler of the most urgent enabled interrupt: its cause, 0 if none
     interrupt_pending: Routine  # () -> 1 bit: would wfi wake up?
     data_context: Routine  # () -> 2 bits: loads and stores with equal contexts translate alike between flushes
     fetch_context: Routine  # () -> 2 bits: the same for instruction fetch
+    causes: Mapping[int, str]  # names of traps by cause; interrupts have bit 63 set
     illegal_instruction: int  # the cause of an instruction that no row describes
     page_uniform: Routine  # (guest-physical address) -> 1 bit: is protection the same in all of its page?
     sink: tuple[str, int]  # the register file whose number 0 ignores writes, and the number that takes them natively

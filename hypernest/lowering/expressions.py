@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from hypernest.isa.word import COMPARE, Word
 
@@ -25,7 +25,7 @@ class FunctionText:
         self._late: dict[Word, Callable[[Any], str]] = {}
         self._count = [0]
 
-    def fork(self) -> FunctionText:
+    def fork(self) -> Self:
         """The same function, seen from inside one of its branches."""
         inside = copy.copy(self)
         inside._names = dict(self._names)

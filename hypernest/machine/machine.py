@@ -222,7 +222,7 @@ class Machine:
             instructions=scheduler.steps,
             time=board.clock.now(),
             idle_time=scheduler.idle_time,
-            traps=Counter(getattr(board.engine, "traps", {})),
+            traps=Counter(board.engine.traps),
             exits=Counter({why.name: scheduler.exits[why] for why in Exit}),
             device_accesses=board.bus.accesses,
             sbi_calls=Counter(self._sbi.calls if self._sbi is not None else {}),

@@ -12,7 +12,7 @@ from hypernest.devices.device import BusError
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter.object_code import object_code, target_machine
-from hypernest.engines.interpreter.words import BLOCK_BYTES, SHARED, EngineWords
+from hypernest.engines.interpreter.words import BLOCK_BYTES, COUNTERS, SHARED, TRAP_COUNTERS, EngineWords
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.memory import GuestMemory
@@ -33,7 +33,7 @@ class InterpreterEngine:
 
     def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices, cache: Path | None = None) -> None:
         """`cache` is the folder in which the native code is kept; the user's cache folder by default."""
-        self._memory, self._devices = memory, devices
+        self._isa, self._memory, self._devices = isa, memory, devices
         self._layout = Layout(isa.registers)
         self._words = EngineWords(self._layout)
         self._native = _load(object_code(cache or cache_folder() / "native"))
@@ -49,7 +49,7 @@ class InterpreterEngine:
         self._code_pages = mmap.mmap(-1, max(pages * 8, mmap.PAGESIZE))
         self._pool = mmap.mmap(-1, POOL_BYTES)
         self._pool.madvise(mmap.MADV_HUGEPAGE)
-        self._shared = (ctypes.c_uint64 * len(SHARED))()
+        self._shared = (ctypes.c_uint64 * (len(SHARED) + TRAP_COUNTERS))()
         self._set_shared("code_pages", _address(self._code_pages))
         self._set_shared("pages", pages)
         self._set_shared("pool", _address(self._pool))
@@ -112,12 +112,18 @@ class InterpreterEngine:
     def flush_translations(self, hart: HartState) -> None:
         self._flush(hart.address)
 
+    @property
+    def traps(self) -> dict[str, int]:
+        """How many traps of each cause were taken since the engine was made."""
+        first = SHARED.index("traps")
+        counts = {
+            name: int(self._shared[first + (cause >> 57 | cause & 63)]) for cause, name in self._isa.causes.items()
+        }
+        return {name: count for name, count in counts.items() if count}
+
     def statistics(self) -> dict[str, int]:
-        """Counters since the engine was made: traps, interrupts, pages of code decoded and dropped."""
-        counters = {name: int(self._shared[SHARED.index(name)]) for name in SHARED[-3:]}
-        for name in ("exceptions", "interrupts"):
-            counters[name] = sum(self._get(hart, name) for hart in self._harts.values())
-        return counters
+        """Pages of code that were predecoded and dropped, and how often all were because there was no more room."""
+        return {name: int(self._shared[SHARED.index(name)]) for name in COUNTERS}
 
 
 def _address(mapping: mmap.mmap) -> int:

@@ -35,8 +35,6 @@ SCALARS = (
     "device",  # pointer: host function for accesses outside RAM
     "mapping_shift",  # how large the leaf is that the last walk ended at
     "giant",  # a bit for each remembered mapping of 1 GiB or more, by its address: see `flush_translation`
-    "exceptions",  # traps taken by instructions, for statistics
-    "interrupts",
     "scratch",  # a slot (two words) for complete execution
     "scratch_operands",
 )
@@ -61,7 +59,10 @@ SHARED = (
     "pages_decoded",  # statistics
     "pages_dropped",
     "pool_flushes",
+    "traps",  # 128 words: exceptions by cause, then interrupts by cause
 )
+COUNTERS = ("pages_decoded", "pages_dropped", "pool_flushes")
+TRAP_COUNTERS = 128
 
 # A block of slots for one page of code: 2048 slots and a sentinel; then, for each, how many instructions follow up to
 # the end of the page (16 bits); then the header.

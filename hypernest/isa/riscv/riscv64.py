@@ -8,9 +8,9 @@ from hypernest.isa.riscv.csrs import CSRS
 from hypernest.isa.riscv.interrupts import interrupt_pending
 from hypernest.isa.riscv.memory_access import LOAD, STORE, fetch
 from hypernest.isa.riscv.pmp import pmp_page_uniform
-from hypernest.isa.riscv.state import REGISTERS, SINK
+from hypernest.isa.riscv.state import REGISTERS, SINK, Interrupt
 from hypernest.isa.riscv.translation import data_context, fetch_context, translate
-from hypernest.isa.riscv.traps import Cause, take_interrupt, take_trap
+from hypernest.isa.riscv.traps import INTERRUPT, Cause, take_interrupt, take_trap
 from hypernest.isa.row import Extension, Row
 
 EXTENSIONS: tuple[Extension, ...] = (
@@ -39,6 +39,14 @@ def _rows() -> dict[str, Row]:
     return rows
 
 
+def _causes() -> dict[int, str]:
+    """Names of all traps, such as `illegal instruction` and `supervisor timer interrupt`."""
+    names = {int(cause): cause.name.lower().replace("_", " ") for cause in Cause}
+    for number in Interrupt:
+        names[INTERRUPT | number] = f"{number.name.lower().replace('_', ' ')} interrupt"
+    return names
+
+
 RISCV64 = Isa(
     name="riscv64",
     registers=REGISTERS,
@@ -53,6 +61,7 @@ RISCV64 = Isa(
     interrupt_pending=interrupt_pending,
     data_context=data_context,
     fetch_context=fetch_context,
+    causes=_causes(),
     illegal_instruction=Cause.ILLEGAL_INSTRUCTION,
     page_uniform=pmp_page_uniform,
     sink=("x", SINK),

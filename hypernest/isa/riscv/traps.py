@@ -59,25 +59,25 @@ def take_trap(h: Hart, cause: Word, value: Word) -> None:
         _enter_machine(h, cause, value, word(0))
 
 
-@routine(results=(1,))
+@routine(results=(64,))
 def take_interrupt(h: Hart) -> Word:
-    """Enter the handler of the most urgent interrupt that is pending and enabled; 0 if there is none."""
+    """Enter the handler of the most urgent interrupt that is pending and enabled: its cause, 0 if there is none."""
     ready = pending(h) & h.mie
     if ready == 0:
-        return word(0, 1)
+        return word(0)
     machine_on = (h.priv < Privilege.MACHINE) | h.mstatus.bit(Status.MIE)
     to_machine = ready & ~h.mideleg & -bit(machine_on)
     if to_machine != 0:
         code = _most_urgent(to_machine)
         _enter_machine(h, code | INTERRUPT, word(0), code << 2)
-        return word(1, 1)
+        return code | INTERRUPT
     supervisor_on = (h.priv == Privilege.USER) | ((h.priv == Privilege.SUPERVISOR) & h.mstatus.bit(Status.SIE))
     to_supervisor = ready & h.mideleg & -bit(supervisor_on)
     if to_supervisor != 0:
         code = _most_urgent(to_supervisor)
         _enter_supervisor(h, code | INTERRUPT, word(0), code << 2)
-        return word(1, 1)
-    return word(0, 1)
+        return code | INTERRUPT
+    return word(0)
 
 
 def _most_urgent(candidates: Word) -> Word:

@@ -32,12 +32,14 @@ wake:
   PUT i64 0 waiting
   br label %c
 c:
-  %taken.r = call {i1, i1} @routine_take_interrupt(ptr %hart, ptr %ram)
-  %taken = extractvalue {i1, i1} %taken.r, 1
-  %interrupts = GET i64 interrupts
-  %taken.n = zext i1 %taken to i64
-  %interrupts.n = add i64 %interrupts, %taken.n
-  PUT i64 %interrupts.n interrupts
+  %taken.r = call {i1, i64} @routine_take_interrupt(ptr %hart, ptr %ram)
+  %taken = extractvalue {i1, i64} %taken.r, 1
+  %none = icmp eq i64 %taken, 0
+  br i1 %none, label %contexts, label %count
+count:
+  call void @count_trap(ptr %hart, i64 %taken)
+  br label %contexts
+contexts:
   call void @set_contexts(ptr %hart, ptr %ram)
   %call2 = GET i64 monitor_call
   %calling2 = icmp ne i64 %call2, 0
@@ -61,5 +63,19 @@ define internal void @set_contexts(ptr %hart, ptr %ram) {
   %code.b = add i64 %code.o, ${code_tables}
   %code.p = getelementptr i8, ptr %hart, i64 %code.b
   PUT ptr %code.p code_tlb
+  ret void
+}
+
+; Statistics: exceptions by cause, then interrupts by cause.
+define internal void @count_trap(ptr %hart, i64 %cause) {
+  %shared = GET ptr shared
+  %table = getelementptr i8, ptr %shared, i64 ${shared_traps}
+  %high = lshr i64 %cause, 57
+  %low = and i64 %cause, 63
+  %index = or i64 %high, %low
+  %place = getelementptr i64, ptr %table, i64 %index
+  %old = load i64, ptr %place, !tbaa !4
+  %new = add i64 %old, 1
+  store i64 %new, ptr %place, !tbaa !4
   ret void
 }

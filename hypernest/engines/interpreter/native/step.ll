@@ -60,9 +60,7 @@ trap:
   %retired = GET i64 retired
   %retired.n = sub i64 %retired, 1
   PUT i64 %retired.n retired
-  %exceptions = GET i64 exceptions
-  %exceptions.n = add i64 %exceptions, 1
-  PUT i64 %exceptions.n exceptions
+  call void @count_trap(ptr %hart, i64 %cause)
   PUT i64 1 attention
   br label %done
 done:
