@@ -78,7 +78,7 @@ def execute(arguments: argparse.Namespace) -> int:
     terminal = None
     if os.isatty(STANDARD_INPUT) and os.isatty(STANDARD_OUTPUT):
         terminal = Terminal(STANDARD_INPUT, STANDARD_OUTPUT)
-    backend = terminal or streams(arguments)
+    backend = terminal or streams(arguments, image)
     machine = Machine(
         image,
         kernel=arguments.kernel,
@@ -107,10 +107,11 @@ def execute(arguments: argparse.Namespace) -> int:
     return exit_status(reason, quiet=arguments.exec is not None)
 
 
-def streams(arguments: argparse.Namespace) -> Streams:
-    """The console where there is no terminal."""
+def streams(arguments: argparse.Namespace, image: Image | None) -> Streams:
+    """The console where there is no terminal. Our own guests power off at the end of the input."""
     if arguments.exec is None:
-        return Streams(STANDARD_INPUT, STANDARD_OUTPUT)
+        ours = image is not None and arguments.kernel is None
+        return Streams(STANDARD_INPUT, STANDARD_OUTPUT, types_end=ours)
     from hypernest.cli.command_streams import CommandStreams
     from hypernest.images import READY
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from hypernest.errors import HypernestError
 
 _CHUNK = 4096
+_END_OF_FILE = b"\x04"
 
 
 class OutputLost(HypernestError):
@@ -19,13 +20,15 @@ class OutputLost(HypernestError):
 class Streams:
     """A console back end on two file descriptors. Bytes pass unchanged, and at once.
 
-    After the end of the input the guest goes on without. When the output fails, what the guest writes is dropped and
+    After the end of the input the guest goes on without; with `types_end` it gets a Ctrl-D first, on a line of its own,
+    which ends a session as it would for a person. When the output fails, what the guest writes is dropped and
     the next `read` or `check` raises: `BrokenPipeError` if the reader has gone, else `OutputLost`.
     """
 
-    def __init__(self, source: int, sink: int) -> None:
+    def __init__(self, source: int, sink: int, types_end: bool = False) -> None:
         self._source = source
         self._sink = sink
+        self._last_words = _END_OF_FILE if types_end else b""
         self._ended = False
         self._failure: OSError | None = None
 
@@ -51,7 +54,7 @@ class Streams:
         """The input that is there, at most 4 KiB at a time."""
         self.check()
         if self._ended or not self._ready([self._source], 0):
-            return b""
+            return self._take_last_words()
         try:
             data = os.read(self._source, _CHUNK)
         except BlockingIOError:
@@ -59,7 +62,16 @@ class Streams:
         except OSError:  # a terminal that is gone, a folder
             data = b""
         self._ended = not data
-        return data
+        if data and self._last_words:
+            self._last_words = _END_OF_FILE if data.endswith(b"\n") else b"\n" + _END_OF_FILE
+        return data or self._take_last_words()
+
+    def _take_last_words(self) -> bytes:
+        """What is left to say when the input has ended, once."""
+        if not self._ended:
+            return b""
+        words, self._last_words = self._last_words, b""
+        return words
 
     def check(self) -> None:
         """Raises what went wrong with the output, if anything did."""

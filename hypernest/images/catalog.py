@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypernest.images import debian, initramfs
+from hypernest.images import debian, hello, initramfs
 from hypernest.images.cache import (
     Package,
     clear_failures,
     image_folder,
+    make_private,
     part_path,
     read_manifest,
     write_whole,
@@ -102,8 +103,28 @@ def _find_debian() -> Image | None:
 def _current_init(build: Path) -> Path:
     """This version's init in the folder `build`, put there when it is first asked for."""
     data = initramfs.init()
-    path = build / f"init-{hashlib.sha256(data).hexdigest()[:16]}.cpio"
-    with clear_failures(build):
+    return _kept(build, "init", ".cpio", data)
+
+
+def _find_hello() -> Image:
+    folder, kernel = image_folder(hello.NAME), hello.kernel()
+    with clear_failures(folder):
+        make_private(folder)
+    return Image(
+        name=hello.NAME,
+        kernel=_kept(folder, "kernel", ".bin", kernel),
+        initrds=(),
+        append="",
+        origin=hello.ORIGIN,
+        packages=(),
+        size=len(kernel),
+    )
+
+
+def _kept(folder: Path, name: str, suffix: str, data: bytes) -> Path:
+    """The file with `data` in `folder`, put there when it is first asked for."""
+    path = folder / f"{name}-{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
+    with clear_failures(folder):
         if not path.is_file() or path.read_bytes() != data:
             write_whole(path, data)
     return path
@@ -111,4 +132,5 @@ def _current_init(build: Path) -> Path:
 
 _RECIPES: Mapping[str, Recipe] = {
     debian.NAME: Recipe(_find_debian, debian.pull),
+    hello.NAME: Recipe(_find_hello),
 }

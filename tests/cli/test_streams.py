@@ -90,3 +90,12 @@ def test_a_full_disk_is_an_error_that_says_so(source: tuple[int, int]) -> None:
     with pytest.raises(OutputLost, match="No space left on device"):
         streams.check()
     os.close(full)
+
+
+@pytest.mark.parametrize(("text", "typed"), [(b"", b"\x04"), (b"one\n", b"one\n\x04"), (b"one", b"one\n\x04")])
+def test_the_end_of_input_may_be_typed(source: tuple[int, int], text: bytes, typed: bytes) -> None:
+    streams = Streams(source[0], -1, types_end=True)
+    os.write(source[1], text)
+    os.close(source[1])
+    assert b"".join(streams.read() for _ in range(4)) == typed
+    assert not streams.wait(None)

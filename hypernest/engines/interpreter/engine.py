@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,9 @@ class InterpreterEngine:
         # Anonymous mappings cost nothing until they are touched.
         pages = memory.size >> 12
         self._code_pages = mmap.mmap(-1, max(pages * 8, mmap.PAGESIZE))
-        self._pool = mmap.mmap(-1, POOL_BYTES)
-        self._pool.madvise(mmap.MADV_HUGEPAGE)
+        self._pool = mmap.mmap(-1, POOL_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with suppress(AttributeError, OSError):  # not every host has large pages
+            self._pool.madvise(mmap.MADV_HUGEPAGE)
         self._shared = (ctypes.c_uint64 * (len(SHARED) + TRAP_COUNTERS))()
         self._set_shared("code_pages", _address(self._code_pages))
         self._set_shared("pages", pages)
