@@ -63,7 +63,7 @@ def _generate(level: int) -> bytes:
 
     machine = target_machine(level)
     module = llvm.parse_assembly(print_module(RISCV64))
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=level))
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
     passes.getModulePassManager().run(module, passes)
     code: bytes = machine.emit_object(module)
     return code
