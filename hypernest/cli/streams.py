@@ -11,6 +11,7 @@ from hypernest.errors import HypernestError
 
 _CHUNK = 4096
 _END_OF_FILE = b"\x04"
+_REPEATED = 50
 
 
 class OutputLost(HypernestError):
@@ -20,15 +21,17 @@ class OutputLost(HypernestError):
 class Streams:
     """A console back end on two file descriptors. Bytes pass unchanged, and at once.
 
-    After the end of the input the guest goes on without; with `types_end` it gets a Ctrl-D first, on a line of its own,
-    which ends a session as it would for a person. When the output fails, what the guest writes is dropped and
-    the next `read` or `check` raises: `BrokenPipeError` if the reader has gone, else `OutputLost`.
+    After the end of the input the guest goes on without; with `types_end` it gets Ctrl-D, on a line of its own, which
+    ends a session as it would for a person, and again from time to time, as a key may get lost between two programs.
+    When the output fails, what the guest writes is dropped and the next `read` or `check` raises: `BrokenPipeError` if
+    the reader has gone, else `OutputLost`.
     """
 
     def __init__(self, source: int, sink: int, types_end: bool = False) -> None:
         self._source = source
         self._sink = sink
         self._last_words = _END_OF_FILE if types_end else b""
+        self._reads_after_end = 0
         self._ended = False
         self._failure: OSError | None = None
 
@@ -67,10 +70,13 @@ class Streams:
         return data or self._take_last_words()
 
     def _take_last_words(self) -> bytes:
-        """What is left to say when the input has ended, once."""
+        """What to type when the input has ended."""
         if not self._ended:
             return b""
-        words, self._last_words = self._last_words, b""
+        self._reads_after_end += 1
+        if self._reads_after_end % _REPEATED != 1:
+            return b""
+        words, self._last_words = self._last_words, self._last_words[-1:]
         return words
 
     def check(self) -> None:

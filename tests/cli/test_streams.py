@@ -97,5 +97,6 @@ def test_the_end_of_input_may_be_typed(source: tuple[int, int], text: bytes, typ
     streams = Streams(source[0], -1, types_end=True)
     os.write(source[1], text)
     os.close(source[1])
-    assert b"".join(streams.read() for _ in range(4)) == typed
+    assert b"".join(streams.read() for _ in range(10)) == typed
     assert not streams.wait(None)
+    assert b"".join(streams.read() for _ in range(100)) == b"\x04\x04"
