@@ -77,7 +77,7 @@ class Pair:
             if isinstance(words, bytes):
                 side.hart.restore(words)
             else:
-                side.hart.words[: LAYOUT.words] = words  # type: ignore[call-overload]
+                side.hart.words[: LAYOUT.words] = [*words]
             side.engine.flush_translations(side.hart)
             side.device.accesses.clear()
 

@@ -158,7 +158,16 @@ class StateMaker:
             self.set(register, (base + random.choice((0x800, 0xC00, CODE, CODE + 0x40))) | self.maybe(0.5))
         for register in ("mepc", "sepc"):
             self.set(register, self.space.address(random) & ~1)
-        for register in ("mscratch", "sscratch", "mcause", "scause", "mtval", "stval", "cycle_offset", "instret_offset"):
+        for register in (
+            "mscratch",
+            "sscratch",
+            "mcause",
+            "scause",
+            "mtval",
+            "stval",
+            "cycle_offset",
+            "instret_offset",
+        ):
             self.set(register, random.choice(CORNERS))
         self.set("stimecmp", random.choice((ALL, 0, self.now // 100, self.now // 100 + 1)))
         self.set("time_offset", random.choice((0, 0, random.getrandbits(64))))
