@@ -52,7 +52,8 @@ class GuestBus(Bus):
     def __init__(self) -> None:
         super().__init__()
         self._counts: list[int] = []
-        self._followers: list[Callable[[], None] | None] = []
+        self._read_followers: list[Callable[[], None] | None] = []
+        self._write_followers: list[Callable[[], None] | None] = []
         self.after_write: Callable[[], None] = lambda: None
         """Called after every write: a device may have written to memory."""
 
@@ -60,22 +61,31 @@ class GuestBus(Bus):
         super().attach(base, device, interrupt)
         index = self._bases.index(base)
         self._counts.insert(index, 0)
-        self._followers.insert(index, None)
+        self._read_followers.insert(index, None)
+        self._write_followers.insert(index, None)
 
-    def follow(self, device: Device, follower: Callable[[], None]) -> None:
-        """Call `follower` after every access to `device`."""
-        self._followers[[attachment.device for attachment in self._attachments].index(device)] = follower
+    def follow(self, device: Device, follower: Callable[[], None], *, reads: bool) -> None:
+        """Call `follower` after every write to `device`, and if `reads`, after every read."""
+        index = [attachment.device for attachment in self._attachments].index(device)
+        self._write_followers[index] = follower
+        self._read_followers[index] = follower if reads else None
 
     def read(self, address: int, size: int) -> int:
         index = self._find(address)
         value = self._attachments[index].device.read(address - self._bases[index], size)
-        self._count(index)
+        self._counts[index] += 1
+        follower = self._read_followers[index]
+        if follower is not None:
+            follower()
         return value
 
     def write(self, address: int, size: int, value: int) -> None:
         index = self._find(address)
         self._attachments[index].device.write(address - self._bases[index], size, value)
-        self._count(index)
+        self._counts[index] += 1
+        follower = self._write_followers[index]
+        if follower is not None:
+            follower()
         self.after_write()
 
     def _find(self, address: int) -> int:
@@ -83,12 +93,6 @@ class GuestBus(Bus):
         if index < 0:
             raise BusError(f"no device at {address:#x}")
         return index
-
-    def _count(self, index: int) -> None:
-        self._counts[index] += 1
-        follower = self._followers[index]
-        if follower is not None:
-            follower()
 
     @property
     def accesses(self) -> Counter[str]:
@@ -180,9 +184,9 @@ class Board:
         bus.attach(CLINT, self.clint)
         bus.attach(PLIC, plic)
         bus.attach(UART, uart, UART_INTERRUPT)
-        bus.follow(self.clint, self._follow_clint)
-        bus.follow(rtc, self.scheduler.reconsider_deadlines)
-        bus.follow(uart, _follow_uart(console, uart))
+        bus.follow(self.clint, self._follow_clint, reads=False)
+        bus.follow(rtc, self.scheduler.reconsider_deadlines, reads=False)
+        bus.follow(uart, _follow_uart(console, uart), reads=True)
         bus.after_write = self._drop_reservation
         self.scheduler.timed = (self.clint, rtc)
         self._attach_virtio(plic, disks)
