@@ -7,7 +7,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from struct import Struct
 
@@ -41,7 +41,8 @@ _MACHINES = {3: "32-bit x86", 40: "32-bit Arm", 62: "x86-64", 183: "64-bit Arm",
 _ELF_HEADER = Struct("<4xBB10xHH4xQQ14xHH6x")  # class, data, type, machine, entry, phoff, phentsize, phnum
 _PROGRAM_HEADER = Struct("<IIQQQQQQ")
 _ELF64, _LITTLE_ENDIAN, _RISCV, _LOAD = 2, 1, 243, 1
-_EXECUTABLE_TYPES = (2, 3)  # fixed and position-independent
+_POSITION_INDEPENDENT = 3
+_EXECUTABLE_TYPES = (2, _POSITION_INDEPENDENT)
 _MAXIMUM_SEGMENTS = 128
 
 
@@ -145,12 +146,13 @@ class Program:
 def read_program(source: Source, what: str, base: int, flat_address: int) -> Program:
     """The program in `source`: an ELF file or a Linux Image, either of them perhaps packed with gzip, or flat.
 
-    An Image goes to `base` plus its own offset, but not below `flat_address`, which is where a flat binary goes.
+    An Image goes to `base` plus its own offset, but not below `flat_address`, which is where a flat binary goes, and a
+    position-independent ELF file that is linked at 0.
     Raises `BadImage` for a file that claims to be one of them and is damaged.
     """
     file = BootFile(source, what)
     if file.read(0, 4) == _ELF:
-        return _read_elf(file)
+        return _read_elf(file, flat_address)
     if file.read(_IMAGE_MAGIC_AT, 4) == _IMAGE_MAGIC:
         return _read_image(file, base, flat_address)
     for magic, offset, meaning, advice in _NOT_FOR_US:
@@ -191,7 +193,7 @@ def _check_length(file: BootFile) -> None:
         raise file.bad(f"is a Linux Image that ends too early ({file.size} of {max(ends)} bytes): fetch it again")
 
 
-def _read_elf(file: BootFile) -> Program:
+def _read_elf(file: BootFile, flat_address: int) -> Program:
     header = file.read(0, _ELF_HEADER.size)
     if len(header) < _ELF_HEADER.size:
         raise file.bad("is an ELF file that ends in its header: fetch it again")
@@ -216,6 +218,10 @@ def _read_elf(file: BootFile) -> Program:
             start = entry - virtual + physical
     if start is None:
         raise file.bad("has an entry point outside everything that is loaded: build it again")
+    if kind == _POSITION_INDEPENDENT and min(segment.address for segment in segments) == 0:
+        # Linked nowhere, as OpenSBI is since 1.5; such programs relocate themselves.
+        segments = [replace(segment, address=segment.address + flat_address) for segment in segments]
+        start += flat_address
     return Program(file, tuple(segments), start)
 
 

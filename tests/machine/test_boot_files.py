@@ -127,6 +127,14 @@ def test_what_cannot_be_used_is_named(data: bytes, message: str) -> None:
     assert "\n" not in str(raised.value) and str(raised.value).startswith("kernel ")
 
 
+def test_a_position_independent_elf_file_linked_at_0_goes_where_flat_binaries_go() -> None:
+    program = read(elf((0, 0, b"code", 4), (0x1000, 0x1000, b"data", 8), entry=2, kind=3))
+    assert parts(program) == [(FLAT, b"code"), (FLAT + 0x1000, b"data")]
+    assert (program.entry, program.end) == (FLAT + 2, FLAT + 0x1008)
+    assert read(elf((0, 0, b"code", 4), entry=2, kind=2)).entry == 2
+    assert read(elf((RAM, RAM, b"code", 4), kind=3)).entry == RAM
+
+
 @pytest.mark.parametrize("kept", [100, 300, 1 << 20, 31_000_000])
 def test_debians_kernel_cut_short_is_noticed(debian_image: Image, kept: int) -> None:
     whole = debian_image.kernel.read_bytes()
