@@ -228,8 +228,8 @@ class CompleteLowering(HartLowering):
 class FunctionLowering:
     """Names the functions of a module and prints them from traces."""
 
-    def __init__(self, layout: Layout, engine_words: Mapping[str, int]) -> None:
-        self.layout, self.engine_words = layout, engine_words
+    def __init__(self, layout: Layout, engine_words: Mapping[str, int], rows: Mapping[str, Row]) -> None:
+        self.layout, self.engine_words, self.rows = layout, engine_words, rows
         self.called: dict[str, Routine | Pure] = {}
 
     def collect(self, block: Block) -> Block:

@@ -4,8 +4,8 @@ A handler works on its slot's operands, assumes that memory accesses hit the tra
 handler of the next slot. Where an assumption fails (a trap, a miss, a device) it has changed nothing yet and leaves the
 instruction to `@slow`, which executes it completely.
 
-Two instructions that often follow each other have a handler in common (see `pairs.py`): it saves a dispatch, and the
-second need not wait for the register that the first writes.
+Instructions that are often executed in a row share a handler (see `sequences.py`): it saves dispatches, and an
+instruction need not wait for a register that one before it writes.
 
 `budget` is not the number of steps left but that number minus the instructions from this slot to the end of its page.
 It does not change while execution runs straight on, so only jumps adjust it; and as long as it is not negative, the
@@ -15,9 +15,9 @@ steps cannot run out before the next jump.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from hypernest.engines.interpreter.sequences import Link
 from hypernest.engines.interpreter.words import (
     CODE_ENTRIES,
     CODE_ENTRY_BYTES,
@@ -47,31 +47,35 @@ HANDLER = "ptr %op, ptr %hart, ptr %ram, i64 %budget"
 PAGE_MASK = -4096
 
 
+Written = tuple[str, str] | None
+
+
 class _NotFast(Exception):
     """This instruction has nothing to gain from a fast handler."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """An instruction in a handler: the row that means it, its length in bytes, whether it jumps inside its page, and
-    which of its operands name the register that the instruction before it wrote."""
-
-    row: Row
-    length: int
-    near: bool = False
-    forwarded: tuple[str, ...] = ()
-
-
 class FastLowering(HartLowering):
-    """Lowers the semantics of `steps[at]`, whose slot is at `op`, and after it those of the following steps."""
+    """Lowers the semantics of `links[at]`, whose slot is at `op`, and after it those of the following links.
 
-    def __init__(self, functions: FunctionLowering, text: HartText, steps: Sequence[Step], at: int, op: str) -> None:
-        step = steps[at]
-        super().__init__(text, slot_layout(step.row), op)
-        self.functions, self.steps, self.at, self.op = functions, steps, at, op
-        self.length, self.near = step.length, step.near
-        self.written: tuple[str, str] | None = None  # the register file and the value of rd
-        self.forwarded: dict[tuple[str, str], str] = {}  # values of registers, by file and operand
+    `written` holds, for each link before, the register file and the value that it wrote to rd, if it did.
+    """
+
+    def __init__(
+        self,
+        functions: FunctionLowering,
+        text: HartText,
+        links: Sequence[Link],
+        at: int = 0,
+        op: str = "%op",
+        written: tuple[Written, ...] = (),
+    ) -> None:
+        link = links[at]
+        self.row = functions.rows[link.meaning]
+        super().__init__(text, slot_layout(self.row), op)
+        self.functions, self.links, self.at, self.op = functions, links, at, op
+        self.length, self.near = link.length, link.near
+        self.before = written
+        self.written: Written = None
         self.committed = False
         self.ended = False
         self.located: dict[tuple[Word, int], str] = {}
@@ -83,8 +87,8 @@ class FastLowering(HartLowering):
         self.committed, self.ended, self.written, self.located = saved
 
     def run(self) -> None:
-        """Print everything. `_NotFast` if one of the steps has nothing to gain."""
-        row = self.steps[self.at].row
+        """Print everything. `_NotFast` if one of the instructions has nothing to gain."""
+        row = self.row
         tracer = self.functions.tracer()
         block = tracer.semantics(row.semantics)
         if row.system or not _worthwhile(block):
@@ -100,7 +104,7 @@ class FastLowering(HartLowering):
 
     @property
     def slow(self) -> str:
-        """The label where this step is left to complete execution."""
+        """The label where this instruction is left to complete execution."""
         return f"slow{self.at}"
 
     def give_up(self, *_: Any) -> bool:
@@ -117,14 +121,12 @@ class FastLowering(HartLowering):
         if self.ended:
             return
         following = self.text.define(f"getelementptr i8, ptr {self.op}, i64 {self.length // 2 * SLOT_BYTES}")
-        if self.at + 1 == len(self.steps):
+        if self.at + 1 == len(self.links):
             dispatch(self.text, following, "%budget")
             return
-        lowering = FastLowering(self.functions, self.text.fork(), self.steps, self.at + 1, following)
-        if self.written is not None:
-            file, value = self.written
-            lowering.forwarded = {(file, operand): value for operand in self.steps[self.at + 1].forwarded}
-        lowering.run()
+        FastLowering(
+            self.functions, self.text.fork(), self.links, self.at + 1, following, (*self.before, self.written)
+        ).run()
 
     # Everything that may trap, look at the clock or change translation is left to complete execution.
     effect_call = effect_csr_read = effect_csr_write = effect_clock = effect_wait = effect_reschedule = give_up
@@ -149,9 +151,11 @@ class FastLowering(HartLowering):
         if register == "pc":
             return program_counter(self.text, self.op)
         if isinstance(index, Word) and index.op == "operand":
-            value = self.forwarded.get((register, str(index.args[0])))
-            if value is not None:
-                return value
+            link = self.links[self.at]
+            distance = {"rs1": link.rs1_from, "rs2": link.rs2_from}.get(str(index.args[0]), 0)
+            source = self.before[-distance] if distance else None
+            if source is not None and source[0] == register:
+                return source[1]
         if register == "retired":
             raise _NotFast
         return super().read(register, index)
@@ -331,30 +335,44 @@ def written_register(block: Block) -> str | None:
     return None
 
 
-def handler_name(steps: Sequence[Step]) -> str:
-    """The symbol of the handler of these steps."""
-    parts = (
-        "_".join((step.row.meaning, str(step.length), *(["near"] if step.near else []), *step.forwarded))
-        for step in steps
+def read_operands(block: Block) -> set[str]:
+    """The operands that index registers which the instruction reads."""
+    names = {
+        str(index.args[0])
+        for effect in block.effects
+        if effect.kind == "read" and isinstance(index := effect.arguments[1], Word) and index.op == "operand"
+    }
+    if isinstance(block.end, Branch):
+        names |= read_operands(block.end.yes) | read_operands(block.end.no)
+    return names
+
+
+def handler_name(links: Sequence[Link]) -> str:
+    """The symbol of the handler of these instructions."""
+    return quoted(
+        "fast_"
+        + "__".join(
+            f"{link.meaning}_{link.length}{'_near' if link.near else ''}_{link.rs1_from}{link.rs2_from}"
+            for link in links
+        )
     )
-    return quoted("fast_" + "__".join(parts))
 
 
-def print_handler(functions: FunctionLowering, steps: Sequence[Step]) -> str | None:
-    """The text of a fast handler; None if a step is better left to complete execution."""
+def print_handler(functions: FunctionLowering, links: Sequence[Link]) -> str | None:
+    """The text of a fast handler; None if an instruction is better left to complete execution."""
     text = HartText(functions.layout, functions.engine_words)
     try:
-        FastLowering(functions, text, steps, 0, "%op").run()
+        FastLowering(functions, text, links).run()
     except _NotFast:
         return None
     distance = 0
-    for at, step in enumerate(steps):
+    for at, link in enumerate(links):
         text.start(f"slow{at}")
         op = text.define(f"getelementptr i8, ptr %op, i64 {distance}")
         tail_call(text, "@slow", op, "%budget")
-        distance += step.length // 2 * SLOT_BYTES
+        distance += link.length // 2 * SLOT_BYTES
     body = "\n".join(text.lines)
-    return f"define internal preserve_nonecc void @{handler_name(steps)}({HANDLER}) {{\nentry:\n{body}\n}}\n"
+    return f"define internal preserve_nonecc void @{handler_name(links)}({HANDLER}) {{\nentry:\n{body}\n}}\n"
 
 
 def _worthwhile(block: Block) -> bool:

@@ -1,89 +1,99 @@
-"""Which handler a slot gets: the tables and the function that predecoding asks."""
+"""Which handler a slot gets: the tables that predecoding looks into.
+
+Instructions with the same meaning and length share their handlers; such a *class* has a number. Sequences form a
+trie: `@advance` leads from a node, by what the next instruction is, to a node, and `@sequence_table` says which nodes
+have a handler.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from hypernest.engines.interpreter.fast import Step, branches, handler_name, print_handler
-from hypernest.engines.interpreter.pairs import PAIRS
-from hypernest.isa.isa import Isa
+from hypernest.engines.interpreter.fast import branches, handler_name, print_handler, read_operands, written_register
+from hypernest.engines.interpreter.sequences import SEQUENCES, Link
 from hypernest.isa.row import Row
 from hypernest.lowering.functions import FunctionLowering
 
-# What predecoding tells `@pair` of the second instruction, as bits: does it read in rs1, in rs2, what the first wrote?
-FORWARDED = {"rs1": 1, "rs2": 2}
+# Bits of `@operand_table`: which operands of a class are registers that are read or written.
+READS_RS1, READS_RS2, WRITES_RD = 1, 2, 4
+
+
+@dataclass
+class _Node:
+    number: int
+    handler: str = ""
+    edges: dict[int, _Node] = field(default_factory=dict)
 
 
 class Handlers:
-    """Prints the fast handlers of an ISA's rows, of single instructions and of pairs."""
+    """Prints the fast handlers of all rows, of single instructions and of sequences."""
 
-    def __init__(self, functions: FunctionLowering, isa: Isa) -> None:
-        self.functions, self.isa = functions, isa
-        self.rows = list(isa.rows.values())
-        # Rows with the same meaning and length share their handlers: a class.
-        kinds = sorted({(row.meaning, row.length) for row in self.rows})
+    def __init__(self, functions: FunctionLowering) -> None:
+        self.functions, self.rows = functions, list(functions.rows.values())
+        kinds = sorted({_kind(row) for row in self.rows})
         self.classes = {kind: number for number, kind in enumerate(kinds)}
         self.fast: dict[tuple[str, int], str] = {}
         self.near: dict[tuple[str, int], str] = {}
 
     def print(self) -> Iterator[str]:
         """Handlers, then tables: by row number the handler (`@fast_table`), the one for a jump inside the page
-        (`@near_table`, null if it never jumps so), the class (`@class_table`); then `@pair`."""
+        (`@near_table`, null if it never jumps so) and the class (`@class_table`); by class `@operand_table`."""
+        operands = []
         for meaning, length in self.classes:
-            row = self.isa.rows[meaning]
-            jumps = branches(self.functions.tracer().semantics(row.semantics))
-            for near in (False, True) if jumps else (False,):
-                steps = (Step(row, length, near),)
-                text = print_handler(self.functions, steps)
+            block = self.functions.tracer().semantics(self.functions.rows[meaning].semantics)
+            read = read_operands(block)
+            operands.append(
+                READS_RS1 * ("rs1" in read)
+                + READS_RS2 * ("rs2" in read)
+                + WRITES_RD * (written_register(block) is not None)
+            )
+            for near in (False, True) if branches(block) else (False,):
+                links = (Link(meaning, length, near),)
+                text = print_handler(self.functions, links)
                 if text is not None:
                     yield text
-                    (self.near if near else self.fast)[meaning, length] = handler_name(steps)
+                    (self.near if near else self.fast)[meaning, length] = handler_name(links)
         yield pointer_table("fast_table", [self.fast.get(_kind(row), "slow") for row in self.rows])
         yield pointer_table("near_table", [self.near.get(_kind(row), "") for row in self.rows])
-        numbers = ", ".join(f"i64 {self.classes[_kind(row)]}" for row in self.rows)
-        yield f"@class_table = internal constant [{len(self.rows)} x i64] [{numbers}]\n"
-        yield from self._pairs()
+        yield _number_table("class_table", [self.classes[_kind(row)] for row in self.rows])
+        yield _number_table("operand_table", operands)
+        yield from self._sequences()
 
-    def _pairs(self) -> Iterator[str]:
-        """`ptr @pair(i64 first class, i64 second class, i64 near, i64 forwarded)`: a common handler, or null."""
-        cases: dict[int, list[tuple[int, str]]] = {}
-        for first, second, forwarded in PAIRS:
-            near = second in self.near
-            operands = tuple(name for name, bit in FORWARDED.items() if forwarded & bit)
-            steps = (
-                Step(self.isa.rows[first[0]], first[1]),
-                Step(self.isa.rows[second[0]], second[1], near, operands),
-            )
-            text = print_handler(self.functions, steps)
+    def _sequences(self) -> Iterator[str]:
+        root = _Node(0)
+        nodes = [root]
+        for links in SEQUENCES:
+            text = print_handler(self.functions, links)
             if text is None:
-                raise ValueError(f"{first} and {second} cannot be paired")
+                raise ValueError(f"{' '.join(link.meaning for link in links)} cannot share a handler")
             yield text
-            key = (self.classes[first] << 32) | (self.classes[second] << 1) | int(near)
-            cases.setdefault(key, []).append((forwarded, handler_name(steps)))
-        targets = " ".join(f"i64 {key}, label %case{number}" for number, key in enumerate(cases))
-        lines = [
-            "define internal ptr @pair(i64 %first, i64 %second, i64 %near, i64 %forwarded) noinline {",
-            "  %high = shl i64 %first, 32",
-            "  %middle = shl i64 %second, 1",
-            "  %low = or i64 %middle, %near",
-            "  %key = or i64 %high, %low",
-            f"  switch i64 %key, label %none [{targets}]",
-        ]
-        for number, variants in enumerate(cases.values()):
-            lines.append(f"case{number}:")
-            chosen = "null"
-            # The variant that forwards most, of those whose operands all match.
-            for at, (bits, name) in enumerate(sorted(variants, key=lambda variant: variant[0].bit_count())):
-                here = f"{number}.{at}"
-                lines += [
-                    f"  %bits{here} = and i64 %forwarded, {bits}",
-                    f"  %fits{here} = icmp eq i64 %bits{here}, {bits}",
-                    f"  %chosen{here} = select i1 %fits{here}, ptr @{name}, ptr {chosen}",
-                ]
-                chosen = f"%chosen{here}"
-            lines.append(f"  ret ptr {chosen}")
-        lines += ["none:", "  ret ptr null", "}", ""]
-        yield "\n".join(lines)
+            node = root
+            for link in links:
+                key = self._key(link)
+                if key not in node.edges:
+                    node.edges[key] = _Node(len(nodes))
+                    nodes.append(node.edges[key])
+                node = node.edges[key]
+            node.handler = handler_name(links)
+        yield pointer_table("sequence_table", [node.handler for node in nodes])
+        cases = " ".join(
+            f"i64 {node.number << 32 | key}, label %to{target.number}"
+            for node in nodes
+            for key, target in node.edges.items()
+        )
+        ends = "".join(f"to{node.number}:\n  ret i64 {node.number}\n" for node in nodes[1:])
+        yield (
+            "define internal i64 @advance(i64 %node, i64 %class, i64 %near, i64 %sources) noinline {\n"
+            "  %a = shl i64 %node, 32\n  %b = shl i64 %class, 8\n  %c = shl i64 %near, 7\n"
+            "  %d = or i64 %a, %b\n  %e = or i64 %c, %sources\n  %key = or i64 %d, %e\n"
+            f"  switch i64 %key, label %none [{cases}]\nnone:\n  ret i64 0\n{ends}}}\n"
+        )
+
+    def _key(self, link: Link) -> int:
+        """How `@advance` knows an instruction: class, jump inside the page, where rs1 and rs2 were written."""
+        number = self.classes[link.meaning, link.length]
+        return number << 8 | link.near << 7 | link.rs1_from << 2 | link.rs2_from
 
 
 def _kind(row: Row) -> tuple[str, int]:
@@ -94,3 +104,8 @@ def pointer_table(name: str, symbols: list[str]) -> str:
     """A constant array of functions, null where the symbol is empty."""
     entries = ", ".join(f"ptr @{symbol}" if symbol else "ptr null" for symbol in symbols)
     return f"@{name} = internal constant [{len(symbols)} x ptr] [{entries}]\n"
+
+
+def _number_table(name: str, numbers: list[int]) -> str:
+    entries = ", ".join(f"i64 {number}" for number in numbers)
+    return f"@{name} = internal constant [{len(numbers)} x i64] [{entries}]\n"

@@ -24,14 +24,14 @@ def print_module(isa: Isa) -> str:
 
 
 def _parts(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
-    functions = FunctionLowering(layout, words.offsets)
+    functions = FunctionLowering(layout, words.offsets, isa.rows)
     rows = list(isa.rows.values())
     bases = {row.meaning: isa.rows[row.meaning] for row in rows}
     slots = {name: slot_layout(row) for name, row in bases.items()}
     numbers = {row.name: number for number, row in enumerate(rows)}
     register, sink = isa.sink
     sinks = {}
-    handlers = Handlers(functions, isa)
+    handlers = Handlers(functions)
     for name, base in bases.items():
         if written_register(functions.tracer().semantics(base.semantics)) == register:
             sinks[name] = sink

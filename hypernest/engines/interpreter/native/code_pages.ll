@@ -242,16 +242,39 @@ install:
   ret i64 %number
 }
 
-; Give a slot that was just filled the handler that also executes the instruction after it, if there is one.
+; Give a slot that was just filled the handler of the longest known sequence of instructions that starts there.
+; `history` has the registers that the instructions before have written, the latest in its lowest byte.
 define internal void @join(ptr %op, ptr %hart, ptr %ram, i64 %row) noinline {
 entry:
   %slots = GET ptr slots
   %first = ptrtoint ptr %slots to i64
   %this = ptrtoint ptr %op to i64
   %distance = sub i64 %this, %first
-  %inside = lshr i64 %distance, 3
+  %inside.0 = lshr i64 %distance, 3
   %offset.p = getelementptr i8, ptr %slots, i64 ${ram_offset}
   %offset = load i64, ptr %offset.p, !tbaa !6
+  %scratch = getelementptr i8, ptr %hart, i64 ${scratch}
+  %class0.p = getelementptr i64, ptr @class_table, i64 %row
+  %class0 = load i64, ptr %class0.p
+  %near0.p = getelementptr ptr, ptr @near_table, i64 %row
+  %near0 = load ptr, ptr %near0.p
+  %straight = icmp eq ptr %near0, null
+  br i1 %straight, label %begin, label %out
+begin:
+  %node.0 = call i64 @advance(i64 0, i64 %class0, i64 0, i64 0)
+  %starts = icmp ne i64 %node.0, 0
+  br i1 %starts, label %remember, label %out
+remember:
+  %rd0.p = getelementptr i8, ptr %op, i64 12
+  %rd0 = load i8, ptr %rd0.p, !tbaa !6
+  %history.0 = call i64 @remember(i64 -1, i64 %class0, i8 %rd0)
+  br label %loop
+loop:
+  %op.n = phi ptr [ %op, %remember ], [ %next, %on ]
+  %inside = phi i64 [ %inside.0, %remember ], [ %next.in, %on ]
+  %node = phi i64 [ %node.0, %remember ], [ %node.n, %on ]
+  %history = phi i64 [ %history.0, %remember ], [ %history.n, %on ]
+  %best = phi ptr [ null, %remember ], [ %best.n, %on ]
   %at = add i64 %offset, %inside
   %byte.p = getelementptr i8, ptr %ram, i64 %at
   %byte = load i8, ptr %byte.p, !tbaa !5
@@ -260,27 +283,26 @@ entry:
   %length = select i1 %wide, i64 4, i64 2
   %next.in = add i64 %inside, %length
   %fits = icmp ule i64 %next.in, 4092
-  br i1 %fits, label %look, label %out
+  br i1 %fits, label %look, label %done
 look:
   %slot.at = shl i64 %length, 3
-  %next = getelementptr i8, ptr %op, i64 %slot.at
+  %next = getelementptr i8, ptr %op.n, i64 %slot.at
   %present = load ptr, ptr %next, !tbaa !6
   %fresh = icmp eq ptr %present, @undecoded
   br i1 %fresh, label %fill, label %identify
 fill:
-  ; Only its operands are needed now: when it is jumped to, it may want to be joined with what follows it.
+  ; Only its operands are needed now: when it is jumped to, it may begin a sequence of its own.
   %filled = call i64 @predecode(ptr %next, ptr %hart, ptr %ram)
   store ptr @undecoded, ptr %next, !tbaa !6
   %good = icmp sge i64 %filled, 0
-  br i1 %good, label %identify, label %out
+  br i1 %good, label %identify, label %done
 identify:
   %next.at = add i64 %offset, %next.in
   %code.p = getelementptr i8, ptr %ram, i64 %next.at
   %code = load i32, ptr %code.p, align 1, !tbaa !5
-  %scratch = getelementptr i8, ptr %hart, i64 ${scratch}
   %second = call i64 @decode(i32 %code, ptr %scratch)
   %legal = icmp sge i64 %second, 0
-  br i1 %legal, label %ask, label %out
+  br i1 %legal, label %ask, label %done
 ask:
   %imm.p = getelementptr i8, ptr %scratch, i64 8
   %imm.32 = load i32, ptr %imm.p, !tbaa !6
@@ -290,32 +312,73 @@ ask:
   %near.p = getelementptr ptr, ptr @near_table, i64 %second
   %near.h = load ptr, ptr %near.p
   %jumps = icmp ne ptr %near.h, null
-  %near = and i1 %same, %jumps
-  %near.64 = zext i1 %near to i64
-  %rd.p = getelementptr i8, ptr %op, i64 12
-  %rd = load i8, ptr %rd.p, !tbaa !6
+  %near.1 = and i1 %same, %jumps
+  %near = zext i1 %near.1 to i64
+  %class.p = getelementptr i64, ptr @class_table, i64 %second
+  %class = load i64, ptr %class.p
+  %operands.p = getelementptr i64, ptr @operand_table, i64 %class
+  %operands = load i64, ptr %operands.p
   %rs1.p = getelementptr i8, ptr %scratch, i64 13
   %rs1 = load i8, ptr %rs1.p, !tbaa !6
+  %from1.a = call i64 @written_before(i64 %history, i8 %rs1)
+  %reads1 = trunc i64 %operands to i1
+  %from1 = select i1 %reads1, i64 %from1.a, i64 0
   %rs2.p = getelementptr i8, ptr %scratch, i64 14
   %rs2 = load i8, ptr %rs2.p, !tbaa !6
-  %same1 = icmp eq i8 %rd, %rs1
-  %same2 = icmp eq i8 %rd, %rs2
-  %bit1 = zext i1 %same1 to i64
-  %bit2.a = zext i1 %same2 to i64
-  %bit2 = shl i64 %bit2.a, 1
-  %forwarded = or i64 %bit1, %bit2
-  %class1.p = getelementptr i64, ptr @class_table, i64 %row
-  %class1 = load i64, ptr %class1.p
-  %class2.p = getelementptr i64, ptr @class_table, i64 %second
-  %class2 = load i64, ptr %class2.p
-  %common = call ptr @pair(i64 %class1, i64 %class2, i64 %near.64, i64 %forwarded)
-  %none = icmp eq ptr %common, null
+  %from2.a = call i64 @written_before(i64 %history, i8 %rs2)
+  %operands.2 = lshr i64 %operands, 1
+  %reads2 = trunc i64 %operands.2 to i1
+  %from2 = select i1 %reads2, i64 %from2.a, i64 0
+  %from1.h = shl i64 %from1, 2
+  %sources = or i64 %from1.h, %from2
+  %node.n = call i64 @advance(i64 %node, i64 %class, i64 %near, i64 %sources)
+  %ends = icmp eq i64 %node.n, 0
+  br i1 %ends, label %done, label %on
+on:
+  %rd.p = getelementptr i8, ptr %scratch, i64 12
+  %rd = load i8, ptr %rd.p, !tbaa !6
+  %history.n = call i64 @remember(i64 %history, i64 %class, i8 %rd)
+  %handler.p = getelementptr ptr, ptr @sequence_table, i64 %node.n
+  %handler = load ptr, ptr %handler.p
+  %inner = icmp eq ptr %handler, null
+  %best.n = select i1 %inner, ptr %best, ptr %handler
+  br label %loop
+done:
+  %none = icmp eq ptr %best, null
   br i1 %none, label %out, label %install
 install:
-  store ptr %common, ptr %op, !tbaa !6
+  store ptr %best, ptr %op, !tbaa !6
   br label %out
 out:
   ret void
+}
+
+define internal i64 @remember(i64 %history, i64 %class, i8 %rd) {
+  %operands.p = getelementptr i64, ptr @operand_table, i64 %class
+  %operands = load i64, ptr %operands.p
+  %bit = lshr i64 %operands, 2
+  %writes = trunc i64 %bit to i1
+  %kept = select i1 %writes, i8 %rd, i8 -1
+  %low = zext i8 %kept to i64
+  %high = shl i64 %history, 8
+  %new = or i64 %high, %low
+  ret i64 %new
+}
+
+; How many instructions before a register was written, 0 if not in the last three.
+define internal i64 @written_before(i64 %history, i8 %register) {
+  %h1 = trunc i64 %history to i8
+  %b = lshr i64 %history, 8
+  %h2 = trunc i64 %b to i8
+  %c = lshr i64 %history, 16
+  %h3 = trunc i64 %c to i8
+  %is1 = icmp eq i8 %h1, %register
+  %is2 = icmp eq i8 %h2, %register
+  %is3 = icmp eq i8 %h3, %register
+  %d3 = select i1 %is3, i64 3, i64 0
+  %d2 = select i1 %is2, i64 2, i64 %d3
+  %d1 = select i1 %is1, i64 1, i64 %d2
+  ret i64 %d1
 }
 
 ; RAM with predecoded code nearby was written: forget the page if the bytes were decoded. `address` is an offset in RAM,
