@@ -27,7 +27,6 @@ from hypernest.engines.interpreter.words import (
     WRITES_AT,
 )
 from hypernest.isa.hart import Pure
-from hypernest.isa.row import Row
 from hypernest.isa.trace import Block, Branch, Effect, Returned, Trapped
 from hypernest.isa.word import Word
 from hypernest.lowering.blocks import LIKELY, bind_results, result_type
