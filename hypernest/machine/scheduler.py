@@ -20,10 +20,11 @@ from hypernest.machine.outcome import LIMIT_REACHED, StopReason, stuck
 
 NEVER = 1 << 63
 QUANTUM = 100_000  # steps of a turn while another hart could run
-_LONGEST_RUN = 50_000_000  # steps without a look at the host's signals (Ctrl-C)
+_LONGEST_RUN = 1_000_000  # steps without a look at the host's signals (Ctrl-C)
 _EXCHANGE_PERIOD = 2_000_000  # steps between two looks at the console's back end
 _LARGEST_LAG = 50_000_000  # ns that guest time may catch up with the wall clock; what is more is forgiven
 
+_LONGEST_FRUITLESS_RUN = 500_000  # steps that all trap before a hart counts as lost
 _NANOSECONDS_PER_TICK = 100
 _STCE = 63
 _ALL_ONES = (1 << 64) - 1
@@ -68,7 +69,8 @@ class Scheduler:
         self._clock_end, self._remaining, self._stop = index["clock_end"], index["remaining"], index["stop"]
         self._stimecmp, self._menvcfg, self._offset = index["stimecmp"], index["menvcfg"], index["time_offset"]
         self._reservation, self._monitor_call = index["reservation_valid"], index["monitor_call"]
-        self._lines = index["lines"]
+        self._lines, self._retired = index["lines"], index["retired"]
+        self._fruitless = [0] * len(harts)  # steps since the hart last completed an instruction
         self._activities = [Activity.RUNNABLE] * len(harts)
         self._timers = [NEVER] * len(harts)  # of the waiting harts
         self._next_timer = NEVER  # the least of these
@@ -186,6 +188,7 @@ class Scheduler:
             words[self._clock_end] = now + budget
             words[self._remaining] = budget
             words[self._stop] = 0
+            retired = words[self._retired]
             clock.running = self._harts[current]
             try:
                 why = run(clock.running, budget)
@@ -194,6 +197,10 @@ class Scheduler:
                 clock.running = None
                 clock.time = now + done
                 self.steps += done
+            if words[self._retired] == retired:
+                self._count_fruitless(current, done)
+            else:
+                self._fruitless[current] = 0
             exits[why] += 1
             if why is Exit.WAIT:
                 self.suspend(current)
@@ -202,6 +209,16 @@ class Scheduler:
         if self._console.backend is not None:
             self._exchange()
         return self.reason
+
+    def _count_fruitless(self, hart: int, steps: int) -> None:
+        """`steps` steps of the hart all trapped. If that goes on, and no other hart could help, the guest is lost."""
+        self._fruitless[hart] += steps
+        if self._fruitless[hart] > _LONGEST_FRUITLESS_RUN and all(
+            activity is Activity.STOPPED or lost > _LONGEST_FRUITLESS_RUN
+            for activity, lost in zip(self._activities, self._fruitless, strict=True)
+        ):
+            pc = self._harts[hart]["pc"]
+            self.reason = stuck(f"every instruction of hart {hart} traps, at pc {pc:#x}: the guest jumped into nothing")
 
     def _call_monitor(self, hart: int) -> None:
         self._words[hart][self._monitor_call] = 0

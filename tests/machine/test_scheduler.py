@@ -396,3 +396,10 @@ def test_a_reset_starts_from_the_files_in_cleared_memory(engine: str) -> None:
         assert machine.instructions == 100
         assert machine.stats.device_accesses["Uart"] >= 8
         assert KERNEL <= hart.pc < KERNEL + 0x100
+
+
+def test_a_guest_that_jumps_into_nothing_is_stuck_and_says_where() -> None:
+    with hosted("jr zero", engine="interpreter") as machine:
+        reason = machine.run()
+    assert reason.kind is StopKind.STUCK
+    assert "pc 0x0" in str(reason)
