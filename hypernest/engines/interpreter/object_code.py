@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,9 @@ def _generate(level: int) -> bytes:
 def _read(path: Path) -> bytes | None:
     """The checked contents of a cached object, None if there is none that can be trusted."""
     try:
-        if path.stat().st_uid != os.getuid():
-            return None
+        for each in (path.stat(), path.parent.stat()):  # code is run: nobody else may have been able to write it
+            if each.st_uid != os.getuid() or each.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                return None
         data = path.read_bytes()
     except OSError:
         return None
