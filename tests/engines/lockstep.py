@@ -140,6 +140,10 @@ class _Lockstep:
         assert not self.player.accesses, about
         return why
 
+    @property
+    def traps(self) -> dict[str, int]:
+        return self.interpreter.traps
+
     def new_hart(self) -> HartState:
         return self.interpreter.new_hart()
 
