@@ -42,7 +42,10 @@ class ReferenceHart(Hart):
         self._attention, self.trap_cause = False, None
         try:
             code = int(self._isa.fetch(self, self.pc))
-            self._operands, self._next_pc = {"instruction": code}, self._state["pc"] + (4 if code & 3 == 3 else 2)
+            self._operands, self._next_pc = (
+                {"instruction": code},
+                self._state["pc"] + int(self._isa.instruction_length(code)),
+            )
             row = decoder.decode(code)
             self.execute(row, code)
             self._state["retired"] += 1

@@ -75,8 +75,6 @@ class Decoder:
 
         Where the low two bits say that it has 16 bits, the upper half is ignored.
         """
-        if code & 3 != 3:
-            code &= 0xFFFF
         node = self.tree
         while isinstance(node, Switch):
             node = node.cases[code >> node.low & (1 << node.width) - 1]

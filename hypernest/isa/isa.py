@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hypernest.isa.csr import Csr
-from hypernest.isa.hart import Register, Routine
+from hypernest.isa.hart import Pure, Register, Routine
 from hypernest.isa.row import Row
 
 
@@ -22,6 +22,7 @@ class Isa:
     load: Mapping[int, Routine]  # bits -> (virtual address) -> value; every alignment
     store: Mapping[int, Routine]  # bits -> (virtual address, value)
     fetch: Routine  # (virtual address) -> instruction, 32 bits (the upper half 0 for a 16-bit one)
+    instruction_length: Pure  # (its first 16 bits, or all) -> bytes, 64 bits
     take_trap: Routine  # (cause, value): enter the handler for a synchronous exception
     take_interrupt: Routine  # () -> enter the handler of the most urgent enabled interrupt: its cause, 0 if none
     interrupt_pending: Routine  # () -> 1 bit: would wfi wake up?

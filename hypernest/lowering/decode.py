@@ -28,15 +28,11 @@ class DecoderLowering:
 
     def print(self) -> str:
         text = self.text
-        low = text.define("and i32 %word, 3")
-        wide = text.define(f"icmp eq i32 {low}, 3")
-        half = text.define("and i32 %word, 65535")
-        text.emit(f"%code = select i1 {wide}, i32 %word, i32 {half}")
         self._node(self.decoder.tree)
         text.start("illegal")
         text.emit("ret i64 -1")
         body = "\n".join(text.lines)
-        return f"define internal i64 @decode(i32 %word, ptr %slot) noinline {{\nentry:\n{body}\n}}\n"
+        return f"define internal i64 @decode(i32 %code, ptr %slot) noinline {{\nentry:\n{body}\n}}\n"
 
     def _node(self, node: Switch | Leaf) -> None:
         if isinstance(node, Switch):

@@ -32,6 +32,8 @@ METADATA = """
 !6 = !{!7, !7, i64 0}
 """
 
+_WORTH_A_CALL = 20  # lines of a pure function from which it stays one
+
 
 class HartText(FunctionText):
     """A function that has the hart at %hart: its registers by name."""
@@ -274,7 +276,8 @@ class FunctionLowering:
         lowering = _PureLowering(text, called.results)
         lowering.lower(block)
         given = ", ".join(f"i{w} %p{i}" for i, w in enumerate(called.arguments))
-        return _function(f"internal {result_type(called.results)} @pure_{called.name}({given}) noinline", text)
+        attributes = " noinline" if len(text.lines) > _WORTH_A_CALL else ""
+        return _function(f"internal {result_type(called.results)} @pure_{called.name}({given}){attributes}", text)
 
     def routine(self, called: Routine, name: str = "") -> str:
         """The text of `@routine_<name>`."""

@@ -14,6 +14,8 @@ from enum import IntEnum
 from hypernest.devices.device import Device
 from hypernest.engines.engine import Engine, Exit
 from hypernest.engines.hart_state import HartState
+from hypernest.isa.riscv.interrupts import NANOSECONDS_PER_TICK
+from hypernest.isa.riscv.state import Environment
 from hypernest.machine.clock import MachineClock
 from hypernest.machine.console import Console
 from hypernest.machine.outcome import LIMIT_REACHED, StopReason, stuck
@@ -25,8 +27,6 @@ _EXCHANGE_PERIOD = 2_000_000  # steps between two looks at the console's back en
 _LARGEST_LAG = 50_000_000  # ns that guest time may catch up with the wall clock; what is more is forgiven
 
 _LONGEST_FRUITLESS_RUN = 500_000  # steps that all trap before a hart counts as lost
-_NANOSECONDS_PER_TICK = 100
-_STCE = 63
 _ALL_ONES = (1 << 64) - 1
 _NOTHING_CAN_COME = "every hart waits for an interrupt that cannot come"
 
@@ -228,13 +228,13 @@ class Scheduler:
     def _timer(self, hart: int) -> int:
         """When the hart's own timer (Sstc) will go off; NEVER if it has gone off or is not in use."""
         words = self._words[hart]
-        if not words[self._menvcfg] >> _STCE:
+        if not words[self._menvcfg] >> Environment.STCE:
             return NEVER
-        ticks = self._clock.time // _NANOSECONDS_PER_TICK
+        ticks = self._clock.time // NANOSECONDS_PER_TICK
         left = words[self._stimecmp] - ((ticks + words[self._offset]) & _ALL_ONES)
         if left <= 0:
             return NEVER
-        return min((ticks + left) * _NANOSECONDS_PER_TICK, NEVER)
+        return min((ticks + left) * NANOSECONDS_PER_TICK, NEVER)
 
     def _find_next_timer(self) -> None:
         self._next_timer = min(

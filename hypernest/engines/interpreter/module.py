@@ -41,7 +41,7 @@ def _parts(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     yield pointer_table("complete_table", [quoted(f"complete_{row.meaning}") for row in rows])
     yield from _csrs(isa, functions)
     for routine in (isa.translate, isa.take_trap, isa.take_interrupt, isa.interrupt_pending, isa.data_context,
-                    isa.fetch_context, isa.page_uniform):  # fmt: skip
+                    isa.fetch_context, isa.page_uniform, isa.instruction_length):  # fmt: skip
         functions.called[routine.name] = routine
     yield functions.routine(isa.fetch, "fetch")
     for bits, load in isa.load.items():

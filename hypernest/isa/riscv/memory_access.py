@@ -7,7 +7,7 @@ of that page, as the manual asks (section 3.1.16). Devices take naturally aligne
 
 from __future__ import annotations
 
-from hypernest.isa.hart import Access, Hart, Routine, routine
+from hypernest.isa.hart import Access, Hart, Routine, pure, routine
 from hypernest.isa.riscv.pmp import pmp_check
 from hypernest.isa.riscv.translation import access_fault, data_privilege
 from hypernest.isa.word import Word, concat, select, word
@@ -84,12 +84,18 @@ LOAD: dict[int, Routine] = {bits: _load(bits) for bits in (8, 16, 32, 64)}
 STORE: dict[int, Routine] = {bits: _store(bits) for bits in (8, 16, 32, 64)}
 
 
+@pure((32,), (64,))
+def instruction_length(code: Word) -> Word:
+    """Bytes of an instruction, by its first parcel (unprivileged manual, section 1.5); longer ones are illegal."""
+    return select((code & 3) == 3, word(4), 2)
+
+
 @routine((64,), (32,))
 def fetch(h: Hart, address: Word) -> Word:
     """The instruction at an even address; a fault on its second half reports the address of that half."""
     physical = h.locate(address, Access.EXECUTE)
     low = _fetch_parcel(h, address, physical)
-    if (low & 3) != 3:
+    if instruction_length(low.zext(32)) == 2:
         return low.zext(32)
     second = address + 2
     following = physical + 2

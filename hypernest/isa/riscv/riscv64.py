@@ -6,7 +6,7 @@ from hypernest.isa.isa import Isa
 from hypernest.isa.riscv import a, b, c, cache_blocks, d, f, i, m, system, zicond, zicsr
 from hypernest.isa.riscv.csrs import CSRS
 from hypernest.isa.riscv.interrupts import interrupt_pending
-from hypernest.isa.riscv.memory_access import LOAD, STORE, fetch
+from hypernest.isa.riscv.memory_access import LOAD, STORE, fetch, instruction_length
 from hypernest.isa.riscv.pmp import pmp_page_uniform
 from hypernest.isa.riscv.state import REGISTERS, SINK, Interrupt
 from hypernest.isa.riscv.translation import data_context, fetch_context, translate
@@ -56,6 +56,7 @@ RISCV64 = Isa(
     load=LOAD,
     store=STORE,
     fetch=fetch,
+    instruction_length=instruction_length,
     take_trap=take_trap,
     take_interrupt=take_interrupt,
     interrupt_pending=interrupt_pending,

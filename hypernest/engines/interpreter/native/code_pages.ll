@@ -103,10 +103,11 @@ count:
   %j.n = sub i64 %j, 1
   %at.a = shl i64 %j.n, 1
   %at = add i64 %at.a, %offset
-  %byte.p = getelementptr i8, ptr %ram, i64 %at
-  %byte = load i8, ptr %byte.p, !tbaa !5
-  %low = and i8 %byte, 3
-  %wide = icmp eq i8 %low, 3
+  %parcel.p = getelementptr i8, ptr %ram, i64 %at
+  %parcel.n = load i16, ptr %parcel.p, align 1, !tbaa !5
+  %parcel = zext i16 %parcel.n to i32
+  %length = call i64 @pure_instruction_length(i32 %parcel)
+  %wide = icmp eq i64 %length, 4
   %following = select i1 %wide, i16 %after2, i16 %after
   %here = add i16 %following, 1
   %here.p = getelementptr i16, ptr %counts, i64 %j.n
@@ -166,8 +167,8 @@ entry:
 half:
   %half.w = load i16, ptr %code.p, align 1, !tbaa !5
   %half.c = zext i16 %half.w to i32
-  %half.l = and i32 %half.c, 3
-  %crosses = icmp eq i32 %half.l, 3
+  %half.l = call i64 @pure_instruction_length(i32 %half.c)
+  %crosses = icmp eq i64 %half.l, 4
   br i1 %crosses, label %hard, label %decode
 whole:
   %whole.c = load i32, ptr %code.p, align 1, !tbaa !5
@@ -176,9 +177,7 @@ decode:
   %code = phi i32 [ %half.c, %half ], [ %whole.c, %whole ]
   ; Instructions to the page's end were counted when the page was made. If bytes that were not code then have changed,
   ; the count may no longer fall by one from this instruction to the next: begin the page anew.
-  %low = and i32 %code, 3
-  %is.wide = icmp eq i32 %low, 3
-  %length = select i1 %is.wide, i64 4, i64 2
+  %length = call i64 @pure_instruction_length(i32 %code)
   %this.at = add i64 %inside, ${REMAINING_AT}
   %this.p = getelementptr i8, ptr %slots, i64 %this.at
   %this.n = load i16, ptr %this.p, !tbaa !6
@@ -276,11 +275,10 @@ loop:
   %history = phi i64 [ %history.0, %remember ], [ %history.n, %on ]
   %best = phi ptr [ null, %remember ], [ %best.n, %on ]
   %at = add i64 %offset, %inside
-  %byte.p = getelementptr i8, ptr %ram, i64 %at
-  %byte = load i8, ptr %byte.p, !tbaa !5
-  %low = and i8 %byte, 3
-  %wide = icmp eq i8 %low, 3
-  %length = select i1 %wide, i64 4, i64 2
+  %parcel.p = getelementptr i8, ptr %ram, i64 %at
+  %parcel.n = load i16, ptr %parcel.p, align 1, !tbaa !5
+  %parcel = zext i16 %parcel.n to i32
+  %length = call i64 @pure_instruction_length(i32 %parcel)
   %next.in = add i64 %inside, %length
   %fits = icmp ule i64 %next.in, 4092
   br i1 %fits, label %look, label %done

@@ -31,13 +31,12 @@ fetch:
   br i1 %fetch.t, label %trap, label %fetched
 fetched:
   %word = phi i32 [ %code.w, %cached ], [ %fetch.c, %fetch ]
-  %low = and i32 %word, 3
-  %is.wide = icmp eq i32 %low, 3
+  %length = call i64 @pure_instruction_length(i32 %word)
+  %is.wide = icmp eq i64 %length, 4
   %half = and i32 %word, 65535
   %code = select i1 %is.wide, i32 %word, i32 %half
   %code.64 = zext i32 %code to i64
   PUT i64 %code.64 instruction
-  %length = select i1 %is.wide, i64 4, i64 2
   %next = add i64 %pc, %length
   PUT i64 %next next_pc
   %scratch = getelementptr i8, ptr %hart, i64 ${scratch}
