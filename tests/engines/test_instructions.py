@@ -107,3 +107,40 @@ def test_on_corner_operands(pair: Pair, row: Row, data: st.DataObject) -> None:
             maker.set("f", data.draw(floats, f"f{number}"), number)
     maker.set("frm", data.draw(st.integers(0, 4), "frm"))
     check(pair, maker, row, code, row.name)
+
+
+# 1, its successor, half and one and a half of its last bit, halves of integers: sums and conversions of these are ties.
+TIES = {
+    "d": (
+        0x3FF0 << 48,
+        0x3FF0 << 48 | 1,
+        0x3CA0 << 48,
+        0x3CB8 << 48,
+        0x3FE0 << 48,
+        0x4004 << 48,
+        0x3FF0_0000_1000_0000,
+    ),
+    "s": (0x3F80_0000, 0x3F80_0001, 0x3380_0000, 0x3440_0000, 0x3F00_0000, 0x4020_0000, 0x3F80_0800),
+}
+ROUNDING = [row for row in ROWS if "rm" in row.fields]
+
+
+@pytest.mark.parametrize("row", ROUNDING, ids=[row.name for row in ROUNDING])
+def test_ties_in_every_rounding_mode(pair: Pair, row: Row) -> None:
+    """Where rounding to nearest even and to nearest away differ, which random operands hardly ever show."""
+    source = row.name.split(".")[-1]
+    values = [value | (0xFFFF_FFFF << 32 if source == "s" else 0) for value in TIES["s" if source == "s" else "d"]]
+    sign = 1 << (31 if source == "s" else 63)
+    for number in range(120):
+        random = Random(f"ties {row.name} {number}")
+        maker = StateMaker(random, pair.size)
+        maker.plain()
+        for index in (1, 2, 3):
+            maker.set("f", random.choice(values) ^ random.choice((0, sign)), index)
+            maker.set(
+                "x", random.choice((1, -1)) * random.choice(((1 << 53) + 1, (1 << 24) + 1, 3 << 53, 5 << 60)), index
+            )
+        maker.set("frm", number % 5)
+        registers = {name: index for index, name in enumerate(("rs1", "rs2", "rs3"), 1) if name in row.fields}
+        code = row.encode(rd=4, rm=random.choice((number % 5, 7)), **registers)
+        check(pair, maker, row, code, f"{row.name} case {number}")
