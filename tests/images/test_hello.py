@@ -160,3 +160,11 @@ def test_qemu_runs_it_too(options: Sequence[str], tmp_path: Path) -> None:
     assert about["board"] == ["riscv-virtio,qemu"]
     assert about["memory"] == ["64 MiB at 0x80000000"]
     assert ("entropy" in str(about["device"])) == bool(options)
+
+
+@pytest.mark.parametrize("size", ["8M", "3G", "64G"])
+def test_any_size_of_memory(size: str) -> None:
+    """Native code and guest memory share the host's address space, which large guests divide."""
+    with Machine("hello", memory=size) as machine:
+        mebibytes = machine.memory.size >> 20
+        assert described(machine.run_until(LAST_LINE))["memory"] == [f"{mebibytes} MiB at 0x80000000"]

@@ -137,7 +137,8 @@ def _load(code: bytes) -> Any:
     import llvmlite.binding as llvm
 
     machine = target_machine()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    # The manager that keeps all sections together: references between them reach 2 GiB, and guest memory lies around.
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine, use_lmm=True)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine
