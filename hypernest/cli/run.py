@@ -83,7 +83,7 @@ def execute(arguments: argparse.Namespace) -> int:
         image,
         kernel=arguments.kernel,
         initrd=[*arguments.initrd, *command_overlay(arguments, image, terminal)],
-        append=" ".join([*describe(arguments, terminal if image else None), arguments.append]),
+        append=" ".join([*describe(arguments, terminal if image else None), *on_panic(arguments), arguments.append]),
         firmware=arguments.firmware,
         disks=arguments.disk,
         memory=arguments.memory,
@@ -164,6 +164,11 @@ def describe(arguments: argparse.Namespace, terminal: Terminal | None) -> list[s
     if re.fullmatch(r"[A-Za-z0-9.+-]{1,40}", kind := os.environ.get("TERM", "")):
         words.append(f"hypernest.term={kind}")
     return words
+
+
+def on_panic(arguments: argparse.Namespace) -> list[str]:
+    """Words by which a command whose kernel dies ends too: Linux resets, and the machine stops at that."""
+    return [] if arguments.exec is None else ["panic=-1"]
 
 
 def exit_status(reason: StopReason, *, quiet: bool) -> int:

@@ -32,8 +32,9 @@ SUITE = "trixie"
 ARCHITECTURE = "riscv64"
 
 # The kernel's tests of its own cryptography and random numbers, and a table for readers of its trace events, are three
-# quarters of what it executes until the first process.
-APPEND = "console=ttyS0 quiet cryptomgr.notests initcall_blacklist=jent_mod_init,trace_eval_init"
+# quarters of what it executes until the first process. Without the early console, a kernel that finds too little memory
+# would die in silence.
+APPEND = "console=ttyS0 quiet earlycon=sbi cryptomgr.notests initcall_blacklist=jent_mod_init,trace_eval_init"
 
 _KERNEL_METAPACKAGE = f"linux-image-{ARCHITECTURE}"
 _BUSYBOX_PACKAGE = "busybox-static"

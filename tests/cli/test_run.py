@@ -80,3 +80,15 @@ def test_power_off_at_a_terminal_gives_it_back(terminal: Any) -> None:
     terminal.type(b"\x04")
     assert terminal.exit_status() == 0
     assert terminal.mode() == terminal.mode_before
+
+
+def test_a_command_whose_kernel_dies_ends() -> None:
+    done = run("--exec", "echo c >/proc/sysrq-trigger")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == b"hypernest: the guest asked for a reset"
+
+
+def test_a_kernel_with_too_little_memory_says_so() -> None:
+    done = run("--memory", "64M", "--limit", "300_000_000")
+    assert done.returncode == 124
+    assert b"Kernel panic - not syncing: memblocks_present: Failed to allocate" in done.stdout
