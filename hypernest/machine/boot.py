@@ -117,8 +117,11 @@ def _load(memory: GuestMemory, program: Program, occupied: Sequence[tuple[int, i
 
 def _advice(memory: GuestMemory, start: int, end: int) -> str:
     """What to do about something that needs `start` to `end`, with room behind it for a device tree."""
-    if start < memory.base or end > memory.base + LARGEST_MEMORY - 2 * _LARGE_PAGE:
+    highest = memory.base + LARGEST_MEMORY - 2 * _LARGE_PAGE
+    if not memory.base <= start < highest:
         return "link it elsewhere"
+    if end > highest:
+        return "no machine has that much, give a smaller one"
     size = _align_up(end - memory.base, _LARGE_PAGE) + 2 * _LARGE_PAGE
     return f"give the machine more memory: --memory {size >> 20}M would do"
 
