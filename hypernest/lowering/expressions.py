@@ -23,6 +23,7 @@ class FunctionText:
         self.label = "entry"
         self._names: dict[Word, str] = {}
         self._late: dict[Word, Callable[[Any], str]] = {}
+        self._limits: dict[Word, int] = {}
         self._count = [0]
 
     def fork(self) -> Self:
@@ -54,9 +55,30 @@ class FunctionText:
         """From here on, `word` is the LLVM value `name`."""
         self._names[word] = name
 
-    def bind_late(self, word: Word, load: Callable[[Any], str]) -> None:
-        """Let `load(text)` print how to get `word` where it is first needed."""
+    def bind_late(self, word: Word, load: Callable[[Any], str], limit: int | None = None) -> None:
+        """Let `load(text)` print how to get `word`, which never exceeds `limit`, where it is first needed."""
         self._late[word] = load
+        if limit is not None:
+            self._limits[word] = limit
+
+    def upper_bound(self, word: Word) -> int:
+        """A number that the word never exceeds, as far as its form shows."""
+        if word.value is not None:
+            return word.value
+        full = (1 << word.width) - 1
+        words = [arg for arg in word.args if isinstance(arg, Word)]
+        match word.op:
+            case "and":
+                return min(map(self.upper_bound, words))
+            case "zext" | "trunc":
+                return min(full, self.upper_bound(words[0]))
+            case "clz" | "ctz" | "popcount":
+                return min(full, word.width)
+            case "lshr" if words[1].value is not None:
+                return self.upper_bound(words[0]) >> words[1].value
+            case "select":
+                return max(map(self.upper_bound, words[1:]))
+        return self._limits.get(word, full)
 
     def value(self, word: Word) -> str:
         """The LLVM value of `word`, of type i<width>, computed here if it was not yet."""
@@ -75,26 +97,6 @@ class FunctionText:
         if emitter is None:
             raise ValueError(f"no value was given to {word!r}")
         return emitter(self, word)
-
-
-def upper_bound(word: Word) -> int:
-    """A number that the word never exceeds, as far as its form shows."""
-    if word.value is not None:
-        return word.value
-    full = (1 << word.width) - 1
-    words = [arg for arg in word.args if isinstance(arg, Word)]
-    match word.op:
-        case "and":
-            return min(map(upper_bound, words))
-        case "zext" | "trunc":
-            return min(full, upper_bound(words[0]))
-        case "clz" | "ctz" | "popcount":
-            return min(full, word.width)
-        case "lshr" if words[1].value is not None:
-            return upper_bound(words[0]) >> words[1].value
-        case "select":
-            return max(map(upper_bound, words[1:]))
-    return full
 
 
 def _operands(text: FunctionText, word: Word) -> tuple[str, ...]:
@@ -117,7 +119,7 @@ def _shift(op: str) -> Callable[[FunctionText, Word], str]:
         assert isinstance(value, Word) and isinstance(amount, Word)
         width = word.width
         a, b = text.value(value), text.value(amount)
-        if upper_bound(amount) < width:
+        if text.upper_bound(amount) < width:
             return text.define(f"{op} i{width} {a}, {b}")
         small = text.define(f"icmp ult i{width} {b}, {width}")
         if op == "ashr":

@@ -77,8 +77,9 @@ class HartLowering(BlockLowering):
 
     def bind_operands(self, row: Row, tracer: Tracer) -> None:
         """Make the operands that the slot holds available, each loaded where it is first used."""
-        for name in row.fields:
-            self.text.bind_late(tracer.unique("operand", (name,), 64), partial(self._operand, name))
+        for name, each in row.fields.items():
+            limit = None if each.signed else (1 << each.width) - 1 + each.offset
+            self.text.bind_late(tracer.unique("operand", (name,), 64), partial(self._operand, name), limit)
 
     def _operand(self, name: str, text: FunctionText) -> str:
         assert self.slots is not None
