@@ -195,7 +195,7 @@ class ReferenceEngine:
         state["remaining"] = steps
         attention = True
         while True:
-            if attention:
+            if attention or state["stop"]:  # the latter may be set at any time, by a signal
                 if state["stop"]:
                     state["stop"] = 0
                     return Exit.STOP

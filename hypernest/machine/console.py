@@ -74,7 +74,7 @@ class Console:
     def unwatch(self) -> str | None:
         """End the watch. If the text has come, the output up to and including it, which is read thereby."""
         at = self._unread.find(self._wanted) if self.found else -1
-        self._on_found = None
+        self._on_found, self.found = None, False
         return None if at < 0 else self._decoder.decode(self._take(at + len(self._wanted)))
 
     def _take(self, count: int) -> bytes:

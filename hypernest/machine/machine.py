@@ -22,6 +22,7 @@ from hypernest.machine.engines import ENGINES, engine_maker
 from hypernest.machine.harts import HostHart, MachineHart
 from hypernest.machine.host_access import MachineMemory
 from hypernest.machine.outcome import LIMIT_REACHED, StopKind, StopReason
+from hypernest.machine.signals import deferred_signals
 from hypernest.machine.statistics import Statistics, Totals, peak_memory
 
 if TYPE_CHECKING:
@@ -164,8 +165,11 @@ class Machine:
         begin = time.perf_counter()
         try:
             while self._reason is None:
-                scheduler = self._open_board().scheduler
-                reason = scheduler.run(None if last is None else last - self.instructions)
+                board = self._open_board()
+                with deferred_signals(lambda: board.clock.running is not None, board.scheduler.pause) as signals:  # noqa: B023
+                    reason = board.scheduler.run(None if last is None else last - self.instructions)
+                if reason is None and signals and not self.console.found:
+                    continue  # whoever handled them wants to go on
                 if reason is None or reason.kind is StopKind.LIMIT:
                     return reason
                 if reason.kind is StopKind.RESET and self._reboot:
