@@ -124,6 +124,7 @@ def test_keys_job_control_and_reboot(debian_image: Image) -> None:
         assert shell.run("cat /proc/cmdline").output.endswith("with=words\n")
         assert shell.run("echo kept >/tmp/file; cat /tmp/file").output == "kept\n"
         shell.type("reboot\n")
+        machine.run_until("reboot: Restarting system", LIMIT)
         again = Shell(machine)
         assert machine.now < 60 * 10**9
         assert again.run("cat /tmp/file").status == 1
