@@ -142,7 +142,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         if msgspec.json.decode(text, type=_AnyFormat).format < FORMAT:
             return None
         manifest = msgspec.json.decode(text, type=Manifest)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise damaged(folder, (error.strerror or str(error)).lower()) from error
