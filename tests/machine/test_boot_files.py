@@ -120,6 +120,7 @@ def test_opensbi_is_read_from_either_file() -> None:
         (b"QFI\xfb\0", "qcow2"),
         (b"070701" + bytes(100), "give it as the initrd"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_used_is_named(data: bytes, message: str) -> None:
     with pytest.raises(BadImage, match=message) as raised:
