@@ -40,7 +40,6 @@ class InterpreterEngine:
         self._native = _load(object_code(cache or cache_folder() / "native"))
         self._run = _RUN(self._native.get_function_address("hypernest_run"))
         self._flush = _FLUSH(self._native.get_function_address("hypernest_flush_translations"))
-        self._forget = _FLUSH(self._native.get_function_address("hypernest_forget_code"))
         self._written = _WRITTEN(self._native.get_function_address("hypernest_written"))
         self._device = _DEVICE(self._access)
         self._error: BaseException | None = None

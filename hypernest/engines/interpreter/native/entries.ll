@@ -20,11 +20,6 @@ define void @hypernest_flush_translations(ptr %hart) {
   ret void
 }
 
-define void @hypernest_forget_code(ptr %shared) {
-  call void @forget_code(ptr %shared)
-  ret void
-}
-
 define void @hypernest_written(ptr %shared, i64 %offset, i64 %count) {
 entry:
   %end = add i64 %offset, %count
