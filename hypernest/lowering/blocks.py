@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from hypernest.isa.hart import Pure
 from hypernest.isa.trace import Block, Branch, Effect, Returned, Trapped
@@ -12,7 +12,6 @@ from hypernest.lowering.expressions import FunctionText
 
 # Branch weights of a test that nearly always passes.
 LIKELY = ", !prof !0"
-METADATA = '!0 = !{!"branch_weights", i32 100000, i32 1}\n'
 
 
 class BlockLowering:
@@ -74,13 +73,14 @@ class BlockLowering:
 
     # --- effects that mean the same everywhere ----------------------------------------------------------------------
 
-    pure_prefix: ClassVar[str] = "pure_"
-
     def effect_pure(self, effect: Effect, called: Pure, *arguments: Word) -> None:
-        types = result_type(called.results)
+        result = self.text.define(self.pure_call(called, *arguments))
+        bind_results(self.text, effect.results, result, result_type(called.results))
+
+    def pure_call(self, called: Pure, *arguments: Word) -> str:
+        """The instruction that calls a pure function."""
         given = ", ".join(f"i{w.width} {self.text.value(w)}" for w in arguments)
-        result = self.text.define(f"call {types} @{self.pure_prefix}{called.name}({given})")
-        bind_results(self.text, effect.results, result, types)
+        return f"call {result_type(called.results)} @pure_{called.name}({given})"
 
     def effect_repeat(
         self, effect: Effect, count: int, state: tuple[Word, ...], after: tuple[Word, ...], initial: tuple[Word, ...]

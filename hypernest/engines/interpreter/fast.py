@@ -136,9 +136,8 @@ class FastLowering(HartLowering):
         """Writes to predecoded code are seen as they happen."""
 
     def effect_pure(self, effect: Effect, called: Pure, *arguments: Word) -> None:
-        slow = f"call {result_type(called.results)} @pure_{called.name}"
-        given = ", ".join(f"i{w.width} {self.text.value(w)}" for w in arguments)
-        quick = host_float(self.text, called.name, [self.text.value(w) for w in arguments], f"{slow}({given})")
+        described = self.pure_call(called, *arguments)
+        quick = host_float(self.text, called.name, [self.text.value(w) for w in arguments], described)
         if quick is None:
             super().effect_pure(effect, called, *arguments)
         else:

@@ -1,7 +1,7 @@
 ; From slot to slot: what happens where fast handlers cannot go on by themselves.
 
-; Execution that cannot go on in fast handlers: complete one instruction, then look where to go on.
-define internal preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+; Bring pc and remaining up to date, from the slot and the budget that stand for them while fast handlers run.
+define internal void @synchronize(ptr %op, ptr %hart, i64 %budget) {
   %slots = GET ptr slots
   %first = ptrtoint ptr %slots to i64
   %this = ptrtoint ptr %op to i64
@@ -17,6 +17,12 @@ define internal preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %bu
   %pc = add i64 %eighth, %bias
   PUT i64 %pc pc
   PUT i64 %remaining remaining
+  ret void
+}
+
+; Execution that cannot go on in fast handlers: complete one instruction, then look where to go on.
+define internal preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+  call void @synchronize(ptr %op, ptr %hart, i64 %budget)
   call void @step(ptr %hart, ptr %ram)
   musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
   ret void
@@ -25,21 +31,7 @@ define internal preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %bu
 ; Go on without executing anything: at the end of a page, in the next one; after a jump to a page in which the steps may
 ; run out (they may be used up already), instruction by instruction.
 define internal preserve_nonecc void @careful(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
-  %slots = GET ptr slots
-  %first = ptrtoint ptr %slots to i64
-  %this = ptrtoint ptr %op to i64
-  %distance = sub i64 %this, %first
-  %inside = lshr i64 %distance, 3
-  %count.at = add i64 %inside, ${REMAINING_AT}
-  %count.p = getelementptr i8, ptr %slots, i64 %count.at
-  %count.n = load i16, ptr %count.p, !tbaa !6
-  %count = zext i16 %count.n to i64
-  %remaining = add i64 %budget, %count
-  %bias = GET i64 bias
-  %eighth = lshr i64 %this, 3
-  %pc = add i64 %eighth, %bias
-  PUT i64 %pc pc
-  PUT i64 %remaining remaining
+  call void @synchronize(ptr %op, ptr %hart, i64 %budget)
   musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
   ret void
 }
