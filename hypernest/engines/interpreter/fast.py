@@ -17,43 +17,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hypernest.engines.interpreter.quick import HANDLER, PAGE_MASK, NotFast, QuickLowering, index_shift
 from hypernest.engines.interpreter.sequences import Link
-from hypernest.engines.interpreter.words import (
-    CODE_ENTRIES,
-    CODE_ENTRY_BYTES,
-    DATA_ENTRIES,
-    DATA_ENTRY_BYTES,
-    REMAINING_AT,
-    WRITES_AT,
-)
-from hypernest.isa.hart import Pure
-from hypernest.isa.trace import Block, Branch, Effect, Returned, Trapped
+from hypernest.engines.interpreter.words import CODE_ENTRIES, CODE_ENTRY_BYTES, REMAINING_AT
+from hypernest.isa.trace import Block, Branch, Effect, Returned
 from hypernest.isa.word import Word
-from hypernest.lowering.blocks import LIKELY, bind_results, result_type
-from hypernest.lowering.functions import (
-    HART_ALIAS,
-    RAM_ALIAS,
-    SLOT_ALIAS,
-    FunctionLowering,
-    HartLowering,
-    HartText,
-    quoted,
-)
-from hypernest.lowering.host_float import host_float
+from hypernest.lowering.blocks import LIKELY
+from hypernest.lowering.functions import HART_ALIAS, SLOT_ALIAS, FunctionLowering, HartText, quoted
 from hypernest.lowering.slots import SLOT_BYTES, slot_layout
-
-HANDLER = "ptr %op, ptr %hart, ptr %ram, i64 %budget"
-PAGE_MASK = -4096
-
 
 Written = tuple[str, str] | None
 
 
-class _NotFast(Exception):
-    """This instruction has nothing to gain from a fast handler."""
-
-
-class FastLowering(HartLowering):
+class FastLowering(QuickLowering):
     """Lowers the semantics of `links[at]`, whose slot is at `op`, and after it those of the following links.
 
     `written` holds, for each link before, the register file and the value that it wrote to rd, if it did.
@@ -75,9 +51,7 @@ class FastLowering(HartLowering):
         self.length, self.near = link.length, link.near
         self.before = written
         self.written: Written = None
-        self.committed = False
         self.ended = False
-        self.located: dict[tuple[Word, int], str] = {}
 
     def enter_side(self) -> Any:
         return self.committed, self.ended, self.written, dict(self.located)
@@ -86,12 +60,12 @@ class FastLowering(HartLowering):
         self.committed, self.ended, self.written, self.located = saved
 
     def run(self) -> None:
-        """Print everything. `_NotFast` if one of the instructions has nothing to gain."""
+        """Print everything. `NotFast` if one of the instructions has nothing to gain."""
         row = self.row
         tracer = self.functions.tracer()
         block = tracer.semantics(row.semantics)
         if row.system or not _worthwhile(block):
-            raise _NotFast
+            raise NotFast
         self.text.bind_late(
             tracer.unique("next_pc", (), 64),
             lambda text: text.define(f"add i64 {program_counter(text, self.op)}, {self.length}"),
@@ -106,16 +80,6 @@ class FastLowering(HartLowering):
         """The label where this instruction is left to complete execution."""
         return f"slow{self.at}"
 
-    def give_up(self, *_: Any) -> bool:
-        """Leave the instruction to complete execution."""
-        if self.committed:
-            raise _NotFast
-        self.text.emit(f"br label %{self.slow}")
-        return False
-
-    def trapped(self, end: Trapped) -> None:
-        self.give_up()
-
     def returned(self, end: Returned) -> None:
         if self.ended:
             return
@@ -126,22 +90,6 @@ class FastLowering(HartLowering):
         FastLowering(
             self.functions, self.text.fork(), self.links, self.at + 1, following, (*self.before, self.written)
         ).run()
-
-    # Everything that may trap, look at the clock or change translation is left to complete execution.
-    effect_call = effect_csr_read = effect_csr_write = effect_clock = effect_wait = effect_reschedule = give_up
-    effect_physical_load = effect_physical_store = effect_flush_translations = effect_flush_translation = give_up
-    effect_note_mapping = give_up
-
-    def effect_flush_instructions(self, effect: Effect) -> None:
-        """Writes to predecoded code are seen as they happen."""
-
-    def effect_pure(self, effect: Effect, called: Pure, *arguments: Word) -> None:
-        described = self.pure_call(called, *arguments)
-        quick = host_float(self.text, called.name, [self.text.value(w) for w in arguments], described)
-        if quick is None:
-            super().effect_pure(effect, called, *arguments)
-        else:
-            bind_results(self.text, effect.results, quick, result_type(called.results))
 
     # --- registers -------------------------------------------------------------------------------------------------
 
@@ -155,7 +103,7 @@ class FastLowering(HartLowering):
             if source is not None and source[0] == register:
                 return source[1]
         if register == "retired":
-            raise _NotFast
+            raise NotFast
         return super().read(register, index)
 
     def effect_write(self, effect: Effect, register: str, index: Word | int, value: Word) -> None:
@@ -163,56 +111,6 @@ class FastLowering(HartLowering):
         if isinstance(index, Word) and index.op == "operand" and index.args == ("rd",):
             self.written = register, self.text.value(value.zext(64))
         self.committed = True
-
-    # --- memory ----------------------------------------------------------------------------------------------------
-
-    def _probe(self, address: str, size: int, writes: bool) -> str:
-        """The offset in RAM of an address that the cache knows; one compare checks permission and page crossing."""
-        text = self.text
-        if self.committed:
-            raise _NotFast
-        index = text.define(f"lshr i64 {address}, {index_shift(DATA_ENTRY_BYTES)}")
-        index = text.define(f"and i64 {index}, {(DATA_ENTRIES - 1) * DATA_ENTRY_BYTES}")
-        table = text.get("data_tlb", "ptr")
-        entry = text.define(f"getelementptr i8, ptr {table}, i64 {index}")
-        place = text.define(f"getelementptr i8, ptr {entry}, i64 {WRITES_AT if writes else 0}")
-        tag = text.define(f"load i64, ptr {place}{HART_ALIAS}")
-        # The page of the last byte: were it another than the first byte's, it could not be in this entry.
-        last = text.define(f"add i64 {address}, {size - 1}") if size > 1 else address
-        page = text.define(f"and i64 {last}, {PAGE_MASK}")
-        hit = text.define(f"icmp eq i64 {page}, {tag}")
-        on = text.fresh("hit")
-        text.emit(f"br i1 {hit}, label %{on}, label %{self.slow}{LIKELY}")
-        text.start(on)
-        place = text.define(f"getelementptr i8, ptr {entry}, i64 {8 + (WRITES_AT if writes else 0)}")
-        addend = text.define(f"load i64, ptr {place}{HART_ALIAS}")
-        return text.define(f"add i64 {address}, {addend}")
-
-    def effect_load(self, effect: Effect, address: Word, bits: int) -> None:
-        offset = self._probe(self.text.value(address), bits // 8, False)
-        pointer = self.text.define(f"getelementptr i8, ptr %ram, i64 {offset}")
-        self.text.bind(effect.results[0], self.text.define(f"load i{bits}, ptr {pointer}, align 1{RAM_ALIAS}"))
-
-    def effect_store(self, effect: Effect, address: Word, value: Word) -> None:
-        offset = self.located.get((address, 1))
-        value_name = self.text.value(value)
-        if offset is None:
-            offset = self._probe(self.text.value(address), value.width // 8, True)
-        else:  # located without a size: keep it inside its page
-            bits = self.text.define(f"and i64 {self.text.value(address)}, {value.width // 8 - 1}")
-            aligned, on = self.text.define(f"icmp eq i64 {bits}, 0"), self.text.fresh("aligned")
-            self.text.emit(f"br i1 {aligned}, label %{on}, label %{self.slow}{LIKELY}")
-            self.text.start(on)
-        pointer = self.text.define(f"getelementptr i8, ptr %ram, i64 {offset}")
-        self.text.emit(f"store i{value.width} {value_name}, ptr {pointer}, align 1{RAM_ALIAS}")
-        self.committed = True
-
-    def effect_locate(self, effect: Effect, address: Word, access: int) -> bool | None:
-        if access > 1:
-            return self.give_up()
-        offset = self.located[address, access] = self._probe(self.text.value(address), 1, access == 1)
-        self.text.bind(effect.results[0], self.text.define(f"add i64 {offset}, {self.text.get('ram_base')}"))
-        return None
 
     # --- control flow ----------------------------------------------------------------------------------------------
 
@@ -271,11 +169,6 @@ class FastLowering(HartLowering):
         count = text.define(f"load i16, ptr {place}{SLOT_ALIAS}")
         count = text.define(f"zext i16 {count} to i64")
         dispatch_checked(text, slot, text.define(f"sub i64 {left}, {count}"))
-
-
-def index_shift(entry_bytes: int) -> int:
-    """How far an address is shifted to index, in bytes, a table of its page numbers."""
-    return 12 - (entry_bytes.bit_length() - 1)
 
 
 def program_counter(text: HartText, op: str) -> str:
@@ -361,7 +254,7 @@ def print_handler(functions: FunctionLowering, links: Sequence[Link]) -> str | N
     text = HartText(functions.layout, functions.engine_words)
     try:
         FastLowering(functions, text, links).run()
-    except _NotFast:
+    except NotFast:
         return None
     distance = 0
     for at, link in enumerate(links):

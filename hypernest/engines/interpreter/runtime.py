@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 
 from hypernest.engines.engine import Exit
-from hypernest.engines.interpreter.fast import index_shift
+from hypernest.engines.interpreter.quick import index_shift
 from hypernest.engines.interpreter.words import (
     BLOCK_BYTES,
     CODE_ENTRIES,
