@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from hypernest.isa.csr import Csr
 from hypernest.isa.hart import Pure, Register, Routine
@@ -31,4 +32,10 @@ class Isa:
     causes: Mapping[int, str]  # names of traps by cause; interrupts have bit 63 set
     illegal_instruction: int  # the cause of an instruction that no row describes
     page_uniform: Routine  # (guest-physical address) -> 1 bit: is protection the same in all of its page?
+    usual: tuple[tuple[str, int, int], ...]  # (register, mask, value): what hot code nearly always finds in its bits
     sink: tuple[str, int]  # the register file whose number 0 ignores writes, and the number that takes them natively
+
+    @cached_property
+    def registers_by_name(self) -> dict[str, Register]:
+        """The state table, by name."""
+        return {register.name: register for register in self.registers}

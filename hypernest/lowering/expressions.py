@@ -32,6 +32,10 @@ class FunctionText:
         inside._names = dict(self._names)
         return inside
 
+    def forget_names(self) -> None:
+        """Words that were given names have none any more: another instruction begins."""
+        self._names, self._late, self._limits = {}, {}, {}
+
     def fresh(self, prefix: str = "v") -> str:
         """A name no other value or label of the function has."""
         self._count[0] += 1

@@ -13,7 +13,7 @@ from hypernest.devices.device import BusError
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter.object_code import object_code, target_machine
-from hypernest.engines.interpreter.words import BLOCK_BYTES, COUNTERS, SHARED, TRAP_COUNTERS, EngineWords
+from hypernest.engines.interpreter.words import BLOCK_BYTES, COUNTERS, EXPORTS, SHARED, TRAP_COUNTERS, EngineWords
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.memory import GuestMemory
@@ -41,6 +41,8 @@ class InterpreterEngine:
         self._run = _RUN(self._native.get_function_address("hypernest_run"))
         self._flush = _FLUSH(self._native.get_function_address("hypernest_flush_translations"))
         self._written = _WRITTEN(self._native.get_function_address("hypernest_written"))
+        exports = self._native.get_global_value_address("hypernest_exports")
+        self._exports = (ctypes.c_uint64 * len(EXPORTS)).from_address(exports)
         self._device = _DEVICE(self._access)
         self._error: BaseException | None = None
         self._harts: dict[int, HartState] = {}
@@ -77,6 +79,8 @@ class InterpreterEngine:
         device = ctypes.cast(self._device, ctypes.c_void_p).value
         assert device is not None
         self._set(hart, "device", device)
+        for name, address in zip(EXPORTS, self._exports, strict=True):
+            self._set(hart, name, address)
         self._set_shared(f"hart_{number}", hart.address)
         self._set_shared("harts", number + 1)
         self._flush(hart.address)

@@ -9,6 +9,7 @@ from hypernest.engines.interpreter.handlers import Handlers, pointer_table
 from hypernest.engines.interpreter.runtime import print_runtime
 from hypernest.engines.interpreter.words import EngineWords
 from hypernest.isa.decoder import Decoder
+from hypernest.isa.hart import Pure
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.lowering.decode import DecoderLowering
@@ -49,8 +50,17 @@ def _parts(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     for bits, store in isa.store.items():
         yield functions.routine(store, f"store_{bits}")
     yield from functions.print_called()
+    yield pointer_table("pures", [f"pure_{name}" for name in pure_names(functions)])
+    names = " ".join(pure_names(functions))
+    yield f'@hypernest_pure_names = constant [{len(names) + 1} x i8] c"{names}\\00"\n'
+    yield "@hypernest_exports = constant [6 x ptr] [ptr @slow, ptr @careful, ptr @resume, ptr @fill_0, ptr @fill_1, ptr @pures]\n"
     yield print_runtime(layout, words, isa.illegal_instruction)
     yield "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
+
+
+def pure_names(functions: FunctionLowering) -> list[str]:
+    """The pure functions that were called so far, in the order of their table."""
+    return sorted(name for name, called in functions.called.items() if isinstance(called, Pure))
 
 
 def _csrs(isa: Isa, functions: FunctionLowering) -> Iterator[str]:

@@ -87,8 +87,9 @@ def print_runtime(layout: Layout, words: EngineWords, illegal_instruction: int) 
     }  # fmt: skip
     texts = [_expand(name, values) for name in ("dispatch", "attend", "step", "code_pages", "translations", "entries")]
     texts += [
-        _expand("locate", values | {"ACCESS": int(access), "TAG": WRITES_AT if access is Access.WRITE else 0})
+        _expand(name, values | {"ACCESS": int(access), "TAG": WRITES_AT if access is Access.WRITE else 0})
         for access in (Access.READ, Access.WRITE)
+        for name in ("locate", "fill")
     ]
     texts += [_expand("physical", values | {"BITS": bits, "BYTES": bits // 8}) for bits in _WIDTHS]
     return "".join(texts)

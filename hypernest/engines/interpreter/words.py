@@ -17,6 +17,16 @@ CODE_ENTRY_BYTES = 32  # tag, slots, pc bias
 CONTEXTS = 4
 LARGE_BITS = 4096
 
+# What translated regions reach through the hart, because their code is put where it can refer to nothing by name.
+EXPORTS = (
+    "slow",  # pointers to functions of the interpreter
+    "careful",
+    "resume",
+    "fill_read",
+    "fill_write",
+    "pures",  # pointer to the table of pure functions, in the order of their names
+)
+
 SCALARS = (
     "data_tlb",  # pointer: the table of the present data context
     "code_tlb",  # pointer: the table of the present fetch context
@@ -37,6 +47,7 @@ SCALARS = (
     "giant",  # a bit for each remembered mapping of 1 GiB or more, by its address: see `flush_translation`
     "scratch",  # a slot (two words) for complete execution
     "scratch_operands",
+    *EXPORTS,
 )
 
 # The shared structure, also in 64-bit words.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypernest.isa.isa import Isa
 from hypernest.isa.riscv import a, b, c, cache_blocks, d, f, i, m, system, zicond, zicsr
 from hypernest.isa.riscv.csrs import CSRS
+from hypernest.isa.riscv.float_rows import FS
 from hypernest.isa.riscv.interrupts import interrupt_pending
 from hypernest.isa.riscv.memory_access import LOAD, STORE, fetch, instruction_length
 from hypernest.isa.riscv.pmp import pmp_page_uniform
@@ -65,5 +66,6 @@ RISCV64 = Isa(
     causes=_causes(),
     illegal_instruction=Cause.ILLEGAL_INSTRUCTION,
     page_uniform=pmp_page_uniform,
+    usual=(("frm", 7, 0), ("mstatus", FS, FS)),
     sink=("x", SINK),
 )

@@ -1,0 +1,61 @@
+"""From pages of guest code to native code: what the worker process does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypernest.engines.interpreter.object_code import target_machine
+from hypernest.engines.interpreter.words import EngineWords
+from hypernest.engines.translator.code_page import CodePage, Translations
+from hypernest.engines.translator.lowering import RegionLowering
+from hypernest.engines.translator.position_independent import link
+from hypernest.engines.translator.region import Region, form_region
+from hypernest.isa.isa import Isa
+from hypernest.isa.layout import Layout
+from hypernest.lowering.functions import METADATA
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Native code of a region: position-independent bytes and where in them the function begins."""
+
+    region: Region
+    code: bytes
+    start: int
+
+
+class Compiler:
+    """Compiles regions one at a time; what can be shared between them is made once."""
+
+    def __init__(self, isa: Isa, pures: list[str]) -> None:
+        """`pures` are the names in the interpreter's table of pure functions, in its order."""
+        self.isa = isa
+        self.tables = Translations(isa)
+        self.layout = Layout(isa.registers)
+        self.words = EngineWords(self.layout)
+        self.pures = {name: number for number, name in enumerate(pures)}
+        self._machine: Any = target_machine(1)
+
+    def region(self, code: bytes, executed: int, head: int) -> Region | None:
+        """The region with this head in a page."""
+        return form_region(CodePage(self.tables, code, executed), head)
+
+    def text(self, region: Region) -> str:
+        """LLVM IR of a region."""
+        return RegionLowering(self.isa, self.layout, self.words, self.pures, region).print("region") + METADATA
+
+    def compile(self, region: Region) -> Compiled:
+        """Native code of a region."""
+        module = self.optimized(self.text(region))
+        code, functions = link(self._machine.emit_object(module))
+        return Compiled(region, code, functions["region"])
+
+    def optimized(self, text: str) -> Any:
+        """An LLVM module after the passes."""
+        import llvmlite.binding as llvm
+
+        module = llvm.parse_assembly(text)
+        passes = llvm.create_pass_builder(self._machine, llvm.create_pipeline_tuning_options(speed_level=1))
+        passes.getModulePassManager().run(module, passes)
+        return module

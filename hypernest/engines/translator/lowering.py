@@ -1,0 +1,331 @@
+"""A region as one LLVM function, with the prototype of an interpreter's handler.
+
+Guest registers are local variables inside: an entry loads those that matter, an exit stores those that may have
+changed. Everything that is not expected (a trap, a device, an access that crosses pages) leaves for complete execution
+of that one instruction, with the state as before it.
+
+The function refers to nothing outside by name, so that its code can be put anywhere: what it calls stands in the
+hart's engine words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypernest.engines.interpreter.quick import HANDLER, PAGE_MASK, QuickLowering, index_shift
+from hypernest.engines.interpreter.words import CODE_ENTRIES, CODE_ENTRY_BYTES, REMAINING_AT, EngineWords
+from hypernest.engines.translator.code_page import PAGE_BYTES, Instruction
+from hypernest.engines.translator.meaning import Place
+from hypernest.engines.translator.region import Liveness, Region, liveness
+from hypernest.isa.hart import Pure
+from hypernest.isa.isa import Isa
+from hypernest.isa.layout import Layout
+from hypernest.isa.trace import Effect, Returned
+from hypernest.isa.word import Word
+from hypernest.lowering.blocks import LIKELY, result_type
+from hypernest.lowering.functions import HART_ALIAS, SLOT_ALIAS, HartText
+from hypernest.lowering.slots import SLOT_BYTES
+
+SLOT_SCALE = SLOT_BYTES // 2  # bytes of slots for a byte of code
+
+
+class RegionText(HartText):
+    """The text of a region's function; lines of what seldom happens are put behind all others."""
+
+    def __init__(self, layout: Layout, engine_words: Mapping[str, int]) -> None:
+        super().__init__(layout, engine_words)
+        self.cold: list[str] = []
+
+    def seldom(self) -> RegionText:
+        """The same function, writing to its end."""
+        other = self.fork()
+        other.lines = self.cold
+        return other
+
+
+class RegionLowering:
+    """Prints one region."""
+
+    def __init__(self, isa: Isa, layout: Layout, words: EngineWords, pures: Mapping[str, int], region: Region) -> None:
+        """`pures` numbers the pure functions that stand in the interpreter's table."""
+        self.isa, self.region, self.pures = isa, region, pures
+        self.page = region.page
+        self.flow: Liveness = liveness(region)
+        self.text = RegionText(layout, words.offsets)
+        self.assumed = {
+            (name, 0): (mask, value) for name, mask, value in isa.usual if (name, 0) in set(self.flow.places)
+        }
+
+    def print(self, name: str) -> str:
+        """The text of `@name`."""
+        text = self.text
+        instructions = list(self.region.instructions.values())
+        for instruction in instructions:
+            text.start(label(instruction.offset))
+            self._instruction(instruction)
+        body, text.lines = text.lines, []
+        self._entries()
+        variables = [f"  {variable(place)} = alloca i64" for place in self.flow.places]
+        variables.append("  %budget.now = alloca i64")
+        lines = [*variables, *text.lines, *body, *text.cold]
+        return f"define preserve_nonecc void @{name}({HANDLER}) {{\nentry:\n" + "\n".join(lines) + "\n}\n"
+
+    def _entries(self) -> None:
+        text = self.text
+        text.emit("store i64 %budget, ptr %budget.now")
+        for name, word, type_ in (("slots", "slots", "ptr"), ("bias", "bias", "i64"), ("data", "data_tlb", "ptr")):
+            text.emit(f"%{name} = load {type_}, ptr {text.at(word)}{HART_ALIAS}")
+        text.emit("%slots.n = ptrtoint ptr %slots to i64")
+        text.emit("%slots.e = lshr i64 %slots.n, 3")
+        text.emit("%page = add i64 %slots.e, %bias")
+        self._check_assumptions()
+        entries = self.region.entries
+        if len(entries) > 1:
+            text.emit("%op.n = ptrtoint ptr %op to i64")
+            text.emit("%inside = sub i64 %op.n, %slots.n")
+            cases = " ".join(f"i64 {at * SLOT_SCALE}, label %entry.{at}" for at in entries[1:])
+            text.emit(f"switch i64 %inside, label %entry.{entries[0]} [{cases}]")
+        else:
+            text.emit(f"br label %entry.{entries[0]}")
+        for at in entries:
+            text.start(f"entry.{at}")
+            for place in self.flow.of(self.flow.live[at]):
+                value = text.define(f"load i64, ptr {text.at(*place)}{HART_ALIAS}")
+                if place in self.assumed:
+                    mask, known = self.assumed[place]
+                    value = text.define(f"and i64 {value}, {~mask}")
+                    value = text.define(f"or i64 {value}, {known}")
+                text.emit(f"store i64 {value}, ptr {variable(place)}")
+            text.emit(f"br label %{label(at)}")
+
+    def _check_assumptions(self) -> None:
+        """Leave at once where a register is not what the code below was made for."""
+        text = self.text
+        for place, (mask, known) in self.assumed.items():
+            value = text.define(f"load i64, ptr {text.at(*place)}{HART_ALIAS}")
+            value = text.define(f"and i64 {value}, {mask}")
+            usual, on = text.define(f"icmp eq i64 {value}, {known}"), text.fresh("usual")
+            unusual = text.fresh("unusual")
+            text.emit(f"br i1 {usual}, label %{on}, label %{unusual}{LIKELY}")
+            cold = text.seldom()
+            cold.start(unusual)
+            tail_call(cold, "slow", "%op", "%budget")
+            text.start(on)
+
+    def _instruction(self, instruction: Instruction) -> None:
+        meaning = instruction.meaning
+        if not meaning.quick:
+            self.leave_slowly(self.text, instruction)
+            return
+        lowering = InstructionLowering(self, instruction)
+        lowering.lower(meaning.block)
+        lowering.finish()
+
+    # --- leaving ---------------------------------------------------------------------------------------------------
+
+    def store_state(self, text: HartText, bits: int) -> None:
+        """Write changed registers back to the hart."""
+        for place in self.flow.of(bits):
+            value = text.define(f"load i64, ptr {variable(place)}")
+            text.emit(f"store i64 {value}, ptr {text.at(*place)}{HART_ALIAS}")
+
+    def leave_slowly(self, text: HartText, instruction: Instruction) -> None:
+        """Leave an instruction, nothing of which was done, to complete execution."""
+        self.store_state(text, self.flow.dirty[instruction.offset])
+        tail_call(text, "slow", self.slot(text, instruction.offset), self.budget(text))
+
+    def budget(self, text: HartText) -> str:
+        return text.define("load i64, ptr %budget.now")
+
+    def slot(self, text: HartText, offset: int) -> str:
+        return text.define(f"getelementptr i8, ptr %slots, i64 {offset * SLOT_SCALE}")
+
+    def go_on_at(self, text: HartText, source: Instruction, target: int) -> None:
+        """After `source`, go on at an offset of the page outside the region (or at the page's end)."""
+        self.store_state(text, self.flow.dirty_after[source.offset])
+        slot = self.slot(text, target)
+        tail_call(text, text.define(f"load ptr, ptr {slot}{SLOT_ALIAS}"), slot, self.budget(text))
+
+    def jump_to(self, text: HartText, source: Instruction, target: str) -> None:
+        """Go on at a virtual address, through the table of code pages."""
+        self.store_state(text, self.flow.dirty_after[source.offset])
+        here = self.count(text, "%slots", str(source.offset))
+        left = text.define(f"add i64 {self.budget(text)}, {here}")
+        left = text.define(f"sub i64 {left}, 1")
+        index = text.define(f"lshr i64 {target}, {index_shift(CODE_ENTRY_BYTES)}")
+        index = text.define(f"and i64 {index}, {(CODE_ENTRIES - 1) * CODE_ENTRY_BYTES}")
+        entry = text.define(f"getelementptr i8, ptr {text.get('code_tlb', 'ptr')}, i64 {index}")
+        tag = text.define(f"load i64, ptr {entry}{HART_ALIAS}")
+        page = text.define(f"and i64 {target}, {PAGE_MASK}")
+        hit = text.define(f"icmp eq i64 {page}, {tag}")
+        known, unknown = text.fresh("known"), text.fresh("unknown")
+        text.emit(f"br i1 {hit}, label %{known}, label %{unknown}{LIKELY}")
+        cold = self.text.seldom() if text.lines is not self.text.cold else text
+        text.start(known)
+        place = text.define(f"getelementptr i8, ptr {entry}, i64 8")
+        slots = text.define(f"load ptr, ptr {place}{HART_ALIAS}")
+        place = text.define(f"getelementptr i8, ptr {entry}, i64 16")
+        text.put("bias", text.define(f"load i64, ptr {place}{HART_ALIAS}"))
+        text.put("slots", slots, "ptr")
+        inside = text.define(f"and i64 {target}, {~PAGE_MASK & ~1}")
+        at = text.define(f"shl i64 {inside}, 3")
+        slot = text.define(f"getelementptr i8, ptr {slots}, i64 {at}")
+        budget = text.define(f"sub i64 {left}, {self.count(text, slots, inside)}")
+        self.go_if_enough(text, slot, budget)
+        cold.start(unknown)
+        cold.put("pc", target)
+        cold.put("remaining", left)
+        tail_call(cold, "resume", "null", "0")
+
+    def count(self, text: HartText, slots: str, inside: str) -> str:
+        """How many instructions follow up to the end of the page, as its block of slots says."""
+        at = text.define(f"add i64 {inside}, {REMAINING_AT}")
+        place = text.define(f"getelementptr i8, ptr {slots}, i64 {at}")
+        return text.define(f"zext i16 {text.define(f'load i16, ptr {place}{SLOT_ALIAS}')} to i64")
+
+    def go_if_enough(self, text: HartText, slot: str, budget: str) -> None:
+        """Go on at a slot, carefully if the steps may run out in its page."""
+        enough = text.define(f"icmp sge i64 {budget}, 0")
+        on, careful = text.fresh("on"), text.fresh("careful")
+        text.emit(f"br i1 {enough}, label %{on}, label %{careful}{LIKELY}")
+        text.start(on)
+        tail_call(text, text.define(f"load ptr, ptr {slot}{SLOT_ALIAS}"), slot, budget)
+        text.start(careful)
+        tail_call(text, "careful", slot, budget)
+
+
+class InstructionLowering(QuickLowering):
+    """Lowers one instruction inside a region."""
+
+    text: RegionText
+
+    def __init__(self, region: RegionLowering, instruction: Instruction) -> None:
+        text = region.text.fork()
+        text.forget_names()
+        super().__init__(text, None)
+        self.region, self.instruction = region, instruction
+        self._slow = ""
+        self.ended = False
+        text.bind_late(
+            instruction.meaning.tracer.unique("next_pc", (), 64),
+            lambda text: text.define(f"add i64 %page, {instruction.following}"),
+        )
+
+    def enter_side(self) -> object:
+        return self.committed, self.ended, dict(self.located)
+
+    def leave_side(self, saved: tuple[bool, bool, dict[tuple[Word, int], str]]) -> None:
+        self.committed, self.ended, self.located = saved
+
+    @property
+    def slow(self) -> str:
+        self._slow = self._slow or f"slow.{self.instruction.offset}"
+        return self._slow
+
+    def finish(self) -> None:
+        """Print what was referred to."""
+        if self._slow:
+            cold = self.region.text.seldom()
+            cold.start(self._slow)
+            self.region.leave_slowly(cold, self.instruction)
+
+    def missed(self, address: str, last: str, writes: bool, known: str) -> str:
+        miss, cold = self.text.fresh("miss"), self.text.seldom()
+        cold.start(miss)
+        fill = cold.get("fill_write" if writes else "fill_read", "ptr")
+        filled = cold.define(f"call preserve_mostcc i1 {fill}(ptr %hart, ptr %ram, i64 {address}, i64 {last})")
+        cold.emit(f"br i1 {filled}, label %{known}, label %{self.slow}")
+        return miss
+
+    def data_table(self) -> str:
+        return "%data"
+
+    def pure_call(self, called: Pure, *arguments: Word) -> str:
+        given = ", ".join(f"i{w.width} {self.text.value(w)}" for w in arguments)
+        number = self.region.pures[called.name]
+        table = self.text.get("pures", "ptr")
+        place = self.text.define(f"getelementptr i8, ptr {table}, i64 {8 * number}")
+        function = self.text.define(f"load ptr, ptr {place}{HART_ALIAS}")
+        return f"call {result_type(called.results)} {function}({given})"
+
+    # --- registers -------------------------------------------------------------------------------------------------
+
+    def read(self, register: str, index: Word | int) -> str:
+        place = self._place(register, index)
+        if register == "pc":
+            return self.text.define(f"add i64 %page, {self.instruction.offset}")
+        if place == (self.region.isa.sink[0], 0):
+            return "0"
+        return self.text.define(f"load i64, ptr {variable(place)}")
+
+    def effect_write(self, effect: Effect, register: str, index: Word | int, value: Word) -> None:
+        place = self._place(register, index)
+        self.committed = True
+        if place != (self.region.isa.sink[0], 0):
+            self.text.emit(f"store i64 {self.text.value(value.zext(64))}, ptr {variable(place)}")
+
+    @staticmethod
+    def _place(register: str, index: Word | int) -> Place:
+        number = index.value if isinstance(index, Word) else index
+        assert number is not None
+        return register, number
+
+    # --- endings ---------------------------------------------------------------------------------------------------
+
+    def returned(self, end: Returned) -> None:
+        if self.ended:
+            return
+        following = self.instruction.following
+        if following in self.region.region.instructions:
+            self.text.emit(f"br label %{label(following)}")
+        else:
+            self.region.go_on_at(self.text, self.instruction, following)
+
+    def effect_branch(self, effect: Effect, offset: Word) -> None:
+        self.ended = True
+        here = self.instruction.offset
+        distance = offset.value
+        assert distance is not None
+        target = (here + distance + (1 << 63)) % (1 << 64) - (1 << 63)
+        text, region = self.text, self.region
+        if not 0 <= target < PAGE_BYTES:
+            region.jump_to(text, self.instruction, text.define(f"add i64 %page, {target}"))
+            return
+        cost = region.page.cost(here, target)
+        budget = region.budget(text)
+        budget = text.define(f"add i64 {budget}, {cost}") if cost else budget
+        text.emit(f"store i64 {budget}, ptr %budget.now")
+        inside = target in region.region.instructions and not self.instruction.meaning.calls
+        if cost < 0:
+            enough, on, careful = text.define(f"icmp sge i64 {budget}, 0"), text.fresh("on"), text.fresh("careful")
+            text.emit(f"br i1 {enough}, label %{on}, label %{careful}{LIKELY}")
+            cold = region.text.seldom()
+            cold.start(careful)
+            region.store_state(cold, region.flow.dirty_after[here])
+            tail_call(cold, "careful", region.slot(cold, target), region.budget(cold))
+            text.start(on)
+        if inside:
+            text.emit(f"br label %{label(target)}")
+        else:
+            region.go_on_at(text, self.instruction, target)
+
+    def effect_jump(self, effect: Effect, target: Word) -> None:
+        self.ended = True
+        self.region.jump_to(self.text, self.instruction, self.text.value(target))
+
+
+def label(offset: int) -> str:
+    """The label of an instruction."""
+    return f"at.{offset}"
+
+
+def variable(place: Place) -> str:
+    """The local variable that holds a register."""
+    return f"%{place[0]}.{place[1]}"
+
+
+def tail_call(text: HartText, target: str, op: str, budget: str) -> None:
+    """Go on in a function of the interpreter, by its engine word, or in a handler, by its value."""
+    handler = target if target.startswith("%") else text.get(target, "ptr")
+    text.emit(f"musttail call preserve_nonecc void {handler}(ptr {op}, ptr %hart, ptr %ram, i64 {budget})")
+    text.emit("ret void")
