@@ -1,0 +1,1 @@
+"""The translator: hot code becomes native code, compiled by another process while the interpreter goes on."""
