@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypernest.cli.arguments import UsageError, count, did_you_mean, disk, input_file
+from hypernest.cli.profiling import Profiling
+from hypernest.cli.profiling import add_arguments as add_profile_arguments
 from hypernest.cli.streams import Streams
 from hypernest.cli.terminal import Quit, Terminal
 
@@ -64,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=TO_STANDARD_ERROR,
         help="at the end, print instructions, time, traps, exits and memory, or write them to FILE as JSON",
     )
+    add_profile_arguments(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -74,6 +77,7 @@ def execute(arguments: argparse.Namespace) -> int:
     # Before an image is fetched for nothing.
     memory_size(arguments.memory)
     number_of_harts(arguments.harts)
+    profiling = Profiling(arguments)
     image = find_image(arguments)
     terminal = None
     if os.isatty(STANDARD_INPUT) and os.isatty(STANDARD_OUTPUT):
@@ -96,13 +100,17 @@ def execute(arguments: argparse.Namespace) -> int:
     if terminal:
         terminal.resized = machine.console.resize
     with machine:
+        profiling.start(machine)
         try:
             with backend.taken():
                 reason = machine.run(arguments.limit)
         except Quit:
             return 0
         finally:
-            report(machine, arguments.stats)
+            try:
+                report(machine, arguments.stats)
+            finally:
+                profiling.write(machine)
     backend.check()
     return exit_status(reason, quiet=arguments.exec is not None)
 

@@ -49,6 +49,15 @@ class BootPlan:
     firmware: Source | None
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file that was loaded: `what` it is, and the guest-physical address of its first segment."""
+
+    source: Source
+    what: str
+    address: int
+
+
 class Monitor(Protocol):
     """What starts the kernel when no firmware does."""
 
@@ -56,8 +65,10 @@ class Monitor(Protocol):
         """Let a stopped hart begin at `address` in S-mode, with its number in a0 and `argument` in a1."""
 
 
-def boot(board: Board, plan: BootPlan, monitor: Monitor | None) -> None:
+def boot(board: Board, plan: BootPlan, monitor: Monitor | None) -> tuple[Loaded, ...]:
     """Load what `plan` says and prepare the harts. Without a firmware, `monitor` starts the kernel.
+
+    Returns the firmware and the kernel, as far as there are such.
 
     Raises `BadImage` for files that are damaged or do not fit into memory.
     """
@@ -90,6 +101,8 @@ def boot(board: Board, plan: BootPlan, monitor: Monitor | None) -> None:
     else:
         assert monitor is not None and kernel is not None, "a kernel without firmware needs a monitor"
         monitor.start(0, kernel.entry, tree_address)
+    parts = ((plan.firmware, "firmware", firmware), (plan.kernel, "kernel", kernel))
+    return tuple(Loaded(source, what, part.segments[0].address) for source, what, part in parts if source and part)
 
 
 def _align_up(address: int, unit: int) -> int:

@@ -14,7 +14,7 @@ from hypernest.errors import BadConfiguration, HypernestError
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.machine.backend import ConsoleBackend
 from hypernest.machine.board import Board
-from hypernest.machine.boot import BootPlan, boot
+from hypernest.machine.boot import BootPlan, Loaded, boot
 from hypernest.machine.boot_files import Source
 from hypernest.machine.configuration import FilePath, choice, memory_size, number_of_harts, open_disks
 from hypernest.machine.console import Console
@@ -22,6 +22,7 @@ from hypernest.machine.engines import ENGINES, engine_maker
 from hypernest.machine.harts import HostHart, MachineHart
 from hypernest.machine.host_access import MachineMemory
 from hypernest.machine.outcome import LIMIT_REACHED, StopKind, StopReason
+from hypernest.machine.sampler import Sampler
 from hypernest.machine.signals import deferred_signals
 from hypernest.machine.statistics import Statistics, Totals, peak_memory
 
@@ -91,6 +92,8 @@ class Machine:
         self._past = Totals()
         self._seconds = 0.0
         self._closed = False
+        self._sampler: Sampler | None = None
+        self._programs: tuple[Loaded, ...] = ()
         self.console = Console(console)
         """The guest's console: `send`, `read`, `resize`."""
         self._disks = open_disks(disks)
@@ -125,7 +128,8 @@ class Machine:
             from hypernest.monitors.sbi import Sbi
 
             self._sbi = Sbi(self._board) if self._plan.firmware is None else None
-            boot(self._board, self._plan, self._sbi)
+            self._programs = boot(self._board, self._plan, self._sbi)
+            self._board.scheduler.sample_with(self._sampler)
         except BaseException:
             self._board.close()
             raise
@@ -167,7 +171,10 @@ class Machine:
             while self._reason is None:
                 board = self._open_board()
                 with deferred_signals(lambda: board.clock.running is not None, board.scheduler.pause) as signals:  # noqa: B023
-                    reason = board.scheduler.run(None if last is None else last - self.instructions)
+                    try:
+                        reason = board.scheduler.run(None if last is None else last - self.instructions)
+                    finally:
+                        board.scheduler.account()
                 if reason is None and signals and not self.console.found:
                     continue  # whoever handled them wants to go on
                 if reason is None or reason.kind is StopKind.LIMIT:
@@ -188,6 +195,16 @@ class Machine:
         self._switch_on()
 
     # --- looking ---------------------------------------------------------------------------------------------------
+
+    def sample_with(self, sampler: Sampler | None) -> None:
+        """From here on show `sampler` the running hart every `sampler.period` instructions; None ends that."""
+        self._open_board().scheduler.sample_with(sampler)
+        self._sampler = sampler
+
+    @property
+    def programs(self) -> tuple[Loaded, ...]:
+        """What was loaded, and where: the firmware and the kernel, as far as there are such."""
+        return self._programs
 
     @property
     def instructions(self) -> int:

@@ -19,6 +19,7 @@ from hypernest.isa.riscv.state import Environment
 from hypernest.machine.clock import MachineClock
 from hypernest.machine.console import Console
 from hypernest.machine.outcome import LIMIT_REACHED, StopReason, stuck
+from hypernest.machine.sampler import Sampler
 
 NEVER = 1 << 63
 QUANTUM = 100_000  # steps of a turn while another hart could run
@@ -80,6 +81,9 @@ class Scheduler:
         self._next_exchange = 0 if console.backend is not None else NEVER
         self._paused = False
         self._wall_zero: int | None = time.monotonic_ns() if follow_wall else None
+        self._sampler: Sampler | None = None
+        self._next_sample = NEVER  # the step before which the sampler looks
+        self._accounted = 0  # steps that the sampler knows of
 
     # --- what devices and monitors do to the schedule --------------------------------------------------------------
 
@@ -173,6 +177,8 @@ class Scheduler:
                     self._idle()
                     continue
                 current = self._current
+            if self.steps >= self._next_sample:
+                self._sample(current)
             budget = min(
                 self._turn_end - now,
                 self._device_deadline - now,
@@ -180,6 +186,7 @@ class Scheduler:
                 self._timer(current) - now,
                 self._next_exchange - now,
                 last - self.steps,
+                self._next_sample - self.steps,
                 _LONGEST_RUN,
             )
             if budget <= 0:
@@ -209,6 +216,28 @@ class Scheduler:
         if self._console.backend is not None:
             self._exchange()
         return self.reason
+
+    # --- sampling --------------------------------------------------------------------------------------------------
+
+    def sample_with(self, sampler: Sampler | None) -> None:
+        """From the next step on, show `sampler` the running hart every `sampler.period` steps; None ends that."""
+        self.account()
+        self._sampler, self._accounted = sampler, self.steps
+        self._next_sample = NEVER if sampler is None else self.steps
+
+    def account(self) -> None:
+        """Tell the sampler of the steps done so far."""
+        if self._sampler is not None and self.steps > self._accounted:
+            self._sampler.account(self.steps - self._accounted)
+            self._accounted = self.steps
+
+    def _sample(self, current: int) -> None:
+        assert self._sampler is not None
+        self.account()
+        self._sampler.look(self._harts[current])
+        self._next_sample = self.steps + self._sampler.period
+
+    # --- what ends a run, and turns --------------------------------------------------------------------------------
 
     def _count_fruitless(self, hart: int, steps: int) -> None:
         """`steps` steps of the hart all trapped. If that goes on, and no other hart could help, the guest is lost."""
