@@ -28,12 +28,12 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def describe(images: Sequence[Image]) -> str:
     """A table of images, one a line."""
-    rows = [("IMAGE", "SIZE", "ORIGIN"), *((image.name, _size(image.size), image.origin) for image in images)]
+    rows = [("IMAGE", "SIZE", "ORIGIN"), *((image.name, readable_size(image.size), image.origin) for image in images)]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return "\n".join(f"{name:<{widths[0]}}  {size:>{widths[1]}}  {origin}" for name, size, origin in rows)
 
 
-def _size(count: int) -> str:
+def readable_size(count: int) -> str:
     """A count of bytes for people: 52.4 MB."""
     size = float(count)
     for unit in ("B", "kB", "MB"):

@@ -23,6 +23,7 @@ import msgspec
 
 from hypernest.cache import cache_folder as cache_folder
 from hypernest.images.errors import ImageDamaged, PullFailed
+from hypernest.private_files import is_private, make_folder
 
 FORMAT = 1
 _LARGEST_MANIFEST = 1 << 20
@@ -67,11 +68,10 @@ def image_folder(name: str) -> Path:
 def make_private(folder: Path) -> None:
     """Create the cache folder and `folder` in it, for the user alone; refuse one that others can write to."""
     top = cache_folder()
-    top.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = top.stat()
-    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    make_folder(top)
+    if not is_private(top):
         raise PullFailed(f"others can write to {top}, choose a private folder with HYPERNEST_CACHE.")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from hypernest.private_files import is_private, make_folder
 
 MAGIC = b"hypernest object 1\n"
 
@@ -73,9 +74,8 @@ def _generate(level: int) -> bytes:
 def _read(path: Path) -> bytes | None:
     """The checked contents of a cached object, None if there is none that can be trusted."""
     try:
-        for each in (path.stat(), path.parent.stat()):  # code is run: nobody else may have been able to write it
-            if each.st_uid != os.getuid() or each.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                return None
+        if not is_private(path, path.parent):
+            return None
         data = path.read_bytes()
     except OSError:
         return None
@@ -86,7 +86,7 @@ def _read(path: Path) -> bytes | None:
 def _write(path: Path, code: bytes) -> None:
     """Keep `code`; a folder that cannot be written only means that it is made again next time."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(MAGIC + hashlib.sha256(code).digest() + code)
         os.replace(file.name, path)
