@@ -31,7 +31,11 @@ _TOKENS = 256
 _LONGEST_TABLE = 1 << 16  # an offset into it has 16 bits
 _BLOCK = 256  # symbols from one marker to the next
 _MAXIMUM_SYMBOLS = 2_000_000
-_LONGEST_BLOCK = _BLOCK * 514
+_LONGEST_TOKEN = 256
+_LONGEST_NAME = 512  # KSYM_NAME_LEN
+_LONGEST_BLOCK = _BLOCK * (_LONGEST_NAME + 2)
+_LARGEST_NAMES = 32 << 20
+_PATIENCE = 2 * _MAXIMUM_SYMBOLS  # names that are looked at, wherever they seem to be
 _KERNEL_HALF = 1 << 63
 
 
@@ -49,10 +53,11 @@ class _Memory(Protocol):
 
 def kernel_symbols(memory: _Memory) -> SymbolTable:
     """The symbols of the Linux kernel in `memory`, at the addresses where it runs; an empty table if there is none."""
+    patience = iter(range(_PATIENCE))
     for address, size in _images(memory):
         image = memory.read(address, size)
         for tokens in _token_tables(image):
-            entries = _unpack(image, tokens)
+            entries = _unpack(image, tokens, patience)
             if entries:
                 start = next((at for at, _, name in entries if name in ("_start", "_text")), entries[0][0])
                 return SymbolTable(code_symbols(entries), physical_offset=start - address)
@@ -94,7 +99,7 @@ def _token_tables(image: bytes) -> Iterator[_TokenTable]:
         if position < 0 or start % 8:
             continue
         tokens = image[start : start + _LONGEST_TABLE].split(b"\0", _TOKENS)[:_TOKENS]
-        if len(tokens) < _TOKENS:
+        if len(tokens) < _TOKENS or max(map(len, tokens)) > _LONGEST_TOKEN:
             continue
         offsets, length = [], 0
         for token in tokens:
@@ -105,13 +110,13 @@ def _token_tables(image: bytes) -> Iterator[_TokenTable]:
             yield _TokenTable(tuple(tokens), start, index_at + 2 * _TOKENS)
 
 
-def _unpack(image: bytes, table: _TokenTable) -> list[tuple[int, str, str]]:
+def _unpack(image: bytes, table: _TokenTable, patience: Iterator[int]) -> list[tuple[int, str, str]]:
     """(address, kind, name) of each symbol in the order of addresses; nothing if the tables do not fit together."""
     markers = _markers(image, table.start)
     markers_at = _align_down(table.start - 4 * len(markers))
     for count_at in _counts(image, markers, markers_at):
         count = unpack_from("<I", image, count_at)[0]
-        names = _names(image, count_at + 8, count, markers, markers_at)
+        names = _names(image, count_at + 8, count, markers, markers_at, patience)
         if not names:
             continue
         after, before = _align(table.end), _align_down(count_at - 8 - 4 * count)
@@ -135,7 +140,7 @@ def _markers(image: bytes, end: int) -> list[int]:
     markers: list[int] = []
     while position >= 0 and len(markers) <= _MAXIMUM_SYMBOLS // _BLOCK:
         value = unpack_from("<I", image, position)[0]
-        if markers and value >= markers[-1]:
+        if value > _LARGEST_NAMES or (markers and value >= markers[-1]):
             break
         markers.append(value)
         if not value:
@@ -156,10 +161,12 @@ def _counts(image: bytes, markers: list[int], markers_at: int) -> Iterator[int]:
             yield position
 
 
-def _names(image: bytes, start: int, count: int, markers: list[int], markers_at: int) -> list[bytes]:
+def _names(
+    image: bytes, start: int, count: int, markers: list[int], markers_at: int, patience: Iterator[int]
+) -> list[bytes]:
     names = []
     position = start
-    for number in range(count):
+    for number, _ in zip(range(count), patience, strict=False):
         if number % _BLOCK == 0 and position - start != markers[number // _BLOCK]:
             return []
         if position + 2 > markers_at:
@@ -169,11 +176,11 @@ def _names(image: bytes, start: int, count: int, markers: list[int], markers_at:
         if length & 0x80:
             length = length & 0x7F | image[position] << 7
             position += 1
-        if not length:
+        if not 0 < length <= _LONGEST_NAME:
             return []
         names.append(image[position : position + length])
         position += length
-    return names if _align(position) == markers_at else []
+    return names if len(names) == count and _align(position) == markers_at else []
 
 
 def _addresses(image: bytes, offsets_at: int, count: int) -> list[int]:

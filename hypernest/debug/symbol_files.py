@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from struct import Struct
 
-from hypernest.debug.symbols import Symbol, SymbolTable, readable
+from hypernest.debug.symbols import LONGEST_NAME, Symbol, SymbolTable, readable
 from hypernest.machine.boot import Loaded
 from hypernest.machine.boot_files import BootFile, Source
 
@@ -87,7 +87,11 @@ def _read_elf(file: BootFile, loaded_at: int | None) -> SymbolTable:
             break
     headers = [_Section(*row[1:7]) for row in _rows(file, sections_at, section_size, sections, _SECTION_HEADER)]
     for kind in (_SYMBOL_TABLE, _DYNAMIC_SYMBOL_TABLE):
-        symbols = [symbol for section in headers if section.kind == kind for symbol in _code(file, headers, section)]
+        table = next((section for section in headers if section.kind == kind), None)
+        symbols = list(_code(file, headers, table)) if table is not None else []
+        if kind == _DYNAMIC_SYMBOL_TABLE:
+            # It has a few names only, and what has no size would swallow all that follows.
+            symbols = [symbol for symbol in symbols if symbol.size]
         if symbols:
             return SymbolTable(_without_overlap(symbols, shift), offset)
     return SymbolTable(())
@@ -137,7 +141,7 @@ def _code(file: BootFile, sections: list[_Section], table: _Section) -> Iterator
         end = section.address + section.size
         if not section.flags & _EXECUTABLE_SECTION or not section.address <= value < end:
             continue
-        name = names[name_at : names.find(b"\0", name_at)]
+        name = names[name_at : name_at + LONGEST_NAME].partition(b"\0")[0]
         if name and not _NO_NAME.match(text := readable(name)):
             yield _Code(value, min(size, end - value), end, info & 15 == _FUNCTION, info >> 4 == _WEAK, text)
 

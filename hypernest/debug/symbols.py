@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-_LONGEST_NAME = 512  # as long as Linux allows its own to be
+LONGEST_NAME = 512
+"""What is longer is cut: as much as Linux allows its own names."""
 
 
 class Symbol(NamedTuple):
@@ -40,6 +41,10 @@ class SymbolTable:
         symbol = self._symbols[index]
         return symbol.name, address - symbol.start
 
+    def __iter__(self) -> Iterator[Symbol]:
+        """In the order of addresses."""
+        return iter(self._symbols)
+
     def __len__(self) -> int:
         return len(self._symbols)
 
@@ -61,4 +66,4 @@ class Symbols:
 def readable(name: bytes | str) -> str:
     """The name as it may be printed and written to files, whoever made it up: ASCII without blanks and semicolons."""
     text = name.decode("ascii", "replace") if isinstance(name, bytes) else name
-    return "".join(letter if "!" <= letter <= "~" and letter != ";" else "?" for letter in text[:_LONGEST_NAME])
+    return "".join(letter if "!" <= letter <= "~" and letter != ";" else "?" for letter in text[:LONGEST_NAME])
