@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hypernest.benchmark.workloads import Kind
 from hypernest.errors import HypernestError
 from hypernest.images.cache import cache_folder, make_private
 
@@ -141,15 +142,16 @@ LINUX = Toolchain(
     compiler=CROSS_COMPILER,
     packages=CROSS_PACKAGES,
     options=(*COMMON_OPTIONS, "-march=rv64gc", "-mabi=lp64d", "-static"),
-    depends=(GUESTS / "workload.h",),
+    depends=(GUESTS / "workload.h", GUESTS / "linux_workloads.h"),
 )
+LINUX_SOURCES = tuple(GUESTS / name for name in ("linux_workloads.c", "compress.c", "interpreter.c"))
 
 
-def native_toolchain() -> Toolchain:
-    """A bare-machine workload as a program of this host, for comparison."""
+def native_toolchains() -> dict[Kind, Toolchain]:
+    """The same sources as programs of this host, for comparison: with all that its processor can do."""
     from hypernest.benchmark.host import cpu_model
 
-    return Toolchain(
+    bare = Toolchain(
         compiler="gcc",
         packages="gcc libc6-dev",
         options=(*COMMON_OPTIONS, "-march=native"),
@@ -158,3 +160,6 @@ def native_toolchain() -> Toolchain:
         libraries=("-lm",),
         salt=f"{platform.machine()} {cpu_model()}",
     )
+    # Static as the guest's program is, or fork and exec would not do the same.
+    linux = replace(bare, options=(*bare.options, "-static"), common=(), depends=LINUX.depends)
+    return {Kind.BARE: bare, Kind.LINUX: linux}

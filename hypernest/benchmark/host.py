@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from hypernest.benchmark.qemu import QemuProgram
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class HostFacts:
     memory_bytes: int
     kernel: str
     python: str
-    qemu: str
+    # Version by path; empty when QEMU does not take part.
+    qemus: Mapping[str, str]
     # Mean number of runnable processes over 1, 5 and 15 minutes: much above zero, and times mean little.
     load_average: tuple[float, float, float]
 
@@ -34,22 +36,13 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return next(names, platform.machine())
 
 
-def qemu_version() -> str:
-    """The version line of QEMU, or `not installed`."""
-    qemu = shutil.which("qemu-system-riscv64")
-    if qemu is None:
-        return "not installed"
-    done = subprocess.run([qemu, "--version"], capture_output=True, text=True, errors="replace", check=False)
-    return next(iter(done.stdout.splitlines()), "unknown version")
-
-
-def host_facts() -> HostFacts:
+def host_facts(qemus: Sequence[QemuProgram]) -> HostFacts:
     return HostFacts(
         cpu=cpu_model(),
         cpus=os.cpu_count() or 1,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        qemu=qemu_version(),
+        qemus={str(program.path): program.version for program in qemus},
         load_average=os.getloadavg(),
     )

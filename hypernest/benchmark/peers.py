@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from hypernest.benchmark.build import find_tool
+from hypernest.benchmark.qemu import QemuProgram
 
 MEMORY = "512M"
 
@@ -23,11 +23,12 @@ class BareProgram:
 
 @dataclass(frozen=True)
 class LinuxProgram:
-    """A kernel whose initial file system runs the workload and powers off."""
+    """A kernel whose initial file system runs the workload and powers off, and the same as a command of this host."""
 
     kernel: Path
     initrd: Path
     append: str
+    native: tuple[str, ...] | None = None
 
 
 Program = BareProgram | LinuxProgram
@@ -37,13 +38,13 @@ Program = BareProgram | LinuxProgram
 class Job:
     """One run that a peer is asked for.
 
-    The peer may leave its counters in the JSON file `stats` (keys as `hypernest run --stats` writes them). With
-    `empty_cache` it must keep what it generates there and use nothing generated before.
+    The peer may leave its counters in the JSON file `stats` (keys as `hypernest run --stats` writes them), and must
+    keep what it generates in the folder `cache` (which need not exist) and use nothing generated elsewhere.
     """
 
     program: Program
     stats: Path
-    empty_cache: Path | None = None
+    cache: Path
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Peer(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def generates(self) -> bool:
+        """Whether it keeps generated code in the cache, so that a first run is slower than the second."""
+        ...
+
     def invocation(self, job: Job, /) -> Invocation | None:
         """How to run the program to its end; `None` when this peer does not take part."""
         ...
@@ -69,13 +75,12 @@ class Peer(Protocol):
 class Qemu:
     """QEMU's system emulator with its translator, one hart."""
 
+    program: QemuProgram
     name: str = "qemu"
+    generates: bool = False
 
     def invocation(self, job: Job, /) -> Invocation | None:
-        if job.empty_cache is not None:
-            return None
-        qemu = find_tool("qemu-system-riscv64", "qemu-system-misc opensbi")
-        machine = (qemu, "-M", "virt", "-m", MEMORY, "-nographic", "-no-reboot")
+        machine = (str(self.program.path), "-M", "virt", "-m", MEMORY, "-nographic", "-no-reboot")
         match job.program:
             case BareProgram():
                 return Invocation((*machine, "-bios", "none", "-kernel", str(job.program.elf)))
@@ -86,15 +91,18 @@ class Qemu:
 
 @dataclass(frozen=True)
 class Hypernest:
-    """This hypernest, run as a user runs it."""
+    """This hypernest, run as a user runs it, with a cache of the suite's own; `options` go to `hypernest run`."""
 
     engine: str = "auto"
+    options: tuple[str, ...] = ()
     name: str = "hypernest"
+    generates: bool = True
 
     def invocation(self, job: Job, /) -> Invocation | None:
-        options = ("--memory", MEMORY, "--engine", self.engine, "--stats", str(job.stats))
+        options = ("--memory", MEMORY, "--engine", self.engine, "--stats", str(job.stats), *self.options)
         run = (sys.executable, "-m", "hypernest", "run", *options)
-        environment = {} if job.empty_cache is None else {"HYPERNEST_CACHE": str(job.empty_cache)}
+        # The guest's files are named by their paths, so that images are found wherever they are.
+        environment = {"HYPERNEST_CACHE": str(job.cache)}
         match job.program:
             case BareProgram():
                 return Invocation((*run, "--firmware", str(job.program.elf)), environment)
@@ -108,9 +116,12 @@ class Native:
     """The host itself: the bound that no emulation reaches on the same sources."""
 
     name: str = "native"
+    generates: bool = False
 
     def invocation(self, job: Job, /) -> Invocation | None:
-        match job:
-            case Job(program=BareProgram(native=Path() as native), empty_cache=None):
-                return Invocation((str(native),))
+        match job.program:
+            case BareProgram(native=Path() as program):
+                return Invocation((str(program),))
+            case LinuxProgram(native=(_, *_) as command):
+                return Invocation(tuple(command))
         return None

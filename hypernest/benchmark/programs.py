@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hypernest.benchmark.build import BARE, GUESTS, LINUX, BuildFailed, Toolchain
+from hypernest.benchmark.build import BARE, GUESTS, LINUX, LINUX_SOURCES, BuildFailed, Toolchain
 from hypernest.benchmark.peers import BareProgram, LinuxProgram, Program
 from hypernest.benchmark.workloads import Kind, Workload
 from hypernest.images import cpio, initramfs
@@ -33,15 +33,18 @@ class BootableImage(Protocol):
     def append(self) -> str: ...
 
 
-def build_program(workload: Workload, native: Toolchain | None) -> Program:
-    """Builds `workload`, or finds it built; raises `HypernestError` when a tool or the Debian image cannot be had."""
+def build_program(workload: Workload, native: Mapping[Kind, Toolchain]) -> Program:
+    """Builds `workload`, or finds it built, and with the toolchains `native` for this host too.
+
+    Raises `HypernestError` when a tool or the Debian image cannot be had.
+    """
     match workload.kind:
         case Kind.BARE:
-            return build_bare(workload, native)
+            return build_bare(workload, native.get(Kind.BARE))
         case Kind.LINUX:
             from hypernest import images
 
-            return build_linux(workload, images.pull(IMAGE))
+            return build_linux(workload, images.pull(IMAGE), native.get(Kind.LINUX))
 
 
 def build_bare(workload: Workload, native: Toolchain | None) -> BareProgram:
@@ -51,17 +54,22 @@ def build_bare(workload: Workload, native: Toolchain | None) -> BareProgram:
     return BareProgram(BARE.build(sources, defines), None if native is None else native.build(sources, defines))
 
 
-def build_linux(workload: Workload, image: BootableImage) -> LinuxProgram:
-    """The image with one more layer over its initial file system: our program, and the command to run it."""
-    command = f"/{GUEST_PATH} {workload.program} {workload.count}" if workload.program else ONLY_BOOT
-    program = LINUX.build([GUESTS / "linux_workloads.c"])
+def build_linux(workload: Workload, image: BootableImage, native: Toolchain | None) -> LinuxProgram:
+    """The image with one more layer over its initial file system: our program, and the command to run it.
+
+    With the toolchain `native` also the same program for this host, where there is one to run.
+    """
+    arguments = (workload.program, str(workload.count)) if workload.program else ()
+    command = " ".join((f"/{GUEST_PATH}", *arguments)) if arguments else ONLY_BOOT
+    program = LINUX.build(LINUX_SOURCES)
     try:
         layers = [*(path.read_bytes() for path in image.initrds), initramfs.exec_overlay(command)]
         layers.insert(-1, cpio.archive([cpio.file(GUEST_PATH, program.read_bytes(), 0o755)]))
         initrd = _keep(b"".join(layers), workload.name)
     except OSError as error:
         raise BuildFailed(f"cannot make the initial file system of {workload.name}: {error}.") from error
-    return LinuxProgram(image.kernel, initrd, image.append)
+    on_host = (str(native.build(LINUX_SOURCES)), *arguments) if native and arguments else None
+    return LinuxProgram(image.kernel, initrd, image.append, on_host)
 
 
 def _keep(content: bytes, name: str) -> Path:

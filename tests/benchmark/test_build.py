@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from hypernest.benchmark.build import BARE, FREESTANDING, GUESTS, LINUX, BuildFailed, MissingTool, Toolchain
+from hypernest.benchmark.build import (
+    BARE,
+    FREESTANDING,
+    GUESTS,
+    LINUX,
+    LINUX_SOURCES,
+    BuildFailed,
+    MissingTool,
+    Toolchain,
+)
 from hypernest.errors import HypernestError
 
 
@@ -34,7 +43,7 @@ def test_bare_guest_starts_at_ram_and_keeps_code_and_data_on_separate_pages() ->
 
 
 def test_linux_program_is_static() -> None:
-    program = LINUX.build([GUESTS / "linux_workloads.c"])
+    program = LINUX.build(LINUX_SOURCES)
     with program.open("rb") as file:
         elf = ELFFile(file)
         assert elf["e_machine"] == "EM_RISCV"

@@ -10,6 +10,7 @@ import pytest
 from hypernest.benchmark import command
 from hypernest.benchmark.command import BadOption, BenchmarkFailed, bench
 from hypernest.benchmark.peers import Invocation, Job, Native, Peer
+from hypernest.benchmark.qemu import QemuProgram
 from hypernest.benchmark.workloads import WORKLOADS
 
 
@@ -22,15 +23,17 @@ class Liar:
     """A peer that always computes the same wrong thing."""
 
     name = "hypernest"
+    generates = True
 
     def invocation(self, _: Job, /) -> Invocation | None:
         return Invocation(("sh", "-c", "echo bench: begin; echo bench: end 0x0000000000000bad"))
 
 
 def test_quick_run_on_qemu_and_host(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report = tmp_path / "bench.json"
-    bench(only=["nbody", "startup"], peer=["qemu", "native"], quick=True, json=report)
+    report, plot = tmp_path / "bench.json", tmp_path / "bench.svg"
+    bench(only=["nbody", "startup"], peer=["qemu", "native"], quick=True, json=report, plot=plot)
     out = capsys.readouterr().out
+    assert plot.read_text().startswith("<svg")
     assert "nbody" in out and "startup" in out and "integer" not in out
     rows = json.loads(report.read_text())["rows"]
     assert [row["name"] for row in rows] == ["startup", "nbody"]
@@ -38,10 +41,41 @@ def test_quick_run_on_qemu_and_host(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert rows[1]["count"] == next(workload.quick_count for workload in WORKLOADS if workload.name == "nbody")
 
 
+def test_quick_run_on_hypernest_with_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "bench.json"
+    bench(
+        only=["mandelbrot"],
+        peer=["qemu", "hypernest"],
+        quick=True,
+        engine="interpreter",
+        option=["harts=2"],
+        json=report,
+    )
+    out = capsys.readouterr().out
+    assert "floating point (nbody, matrix, mandelbrot): geometric mean" in out and "(1 of 3 measured)" in out
+    assert "ms/instr" in out and "host memory beyond guest pages: at most" in out
+    content = json.loads(report.read_text())
+    peer = content["rows"][0]["peers"]["hypernest"]
+    assert peer["samples"][0]["stats"]["harts"] == 2
+    assert peer["first_seconds"] > 0 and peer["costs"]["peak_memory_bytes"] > 0
+    assert content["settings"]["options"] == ["harts=2"]
+
+
+def test_option_that_run_does_not_have_is_told() -> None:
+    with pytest.raises(BenchmarkFailed, match=r"mandelbrot: hypernest: exit status 2: .*--nonsense"):
+        bench(only=["mandelbrot"], peer=["hypernest"], quick=True, option=["--nonsense"])
+
+
+def test_several_qemus_are_peers_of_their_own() -> None:
+    programs = [QemuProgram(Path("/a"), "7.2.22"), QemuProgram(Path("/b"), "10.0.2")]
+    peers = command.make_peers(["native", "qemu"], programs, "auto", ())
+    assert [peer.name for peer in peers] == ["qemu 7.2.22", "qemu 10.0.2", "native"]
+
+
 def test_wrong_checksum_fails_after_the_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def peers(_: str) -> tuple[Peer, ...]:
+    def peers(*_: object) -> tuple[Peer, ...]:
         return (Native(), Liar())
 
     monkeypatch.setattr(command, "make_peers", peers)
@@ -68,7 +102,7 @@ def test_missing_qemu_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None
 
     program = build.BARE.build([build.GUESTS / "nothing.c"], {"ITERS": 1})
     assert program.exists()
-    monkeypatch.setattr("shutil.which", lambda name: None if "qemu" in name else f"/usr/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name, **_: None if "qemu" in name else f"/usr/bin/{name}")
     with pytest.raises(build.MissingTool, match=r"qemu-system-riscv64 is not installed: .* qemu-system-misc"):
         bench(only=["startup"], peer=["qemu"])
 

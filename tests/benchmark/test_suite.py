@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypernest.benchmark.peers import BareProgram, Invocation, Job, Program
 from hypernest.benchmark.process import Run
 from hypernest.benchmark.suite import Result, Row, Sample, run_suite
-from hypernest.benchmark.workloads import Kind, Metric, Workload
+from hypernest.benchmark.workloads import NOTHING, Kind, Metric, Workload
 
 INTEGER = Workload("integer", "integer mix", Kind.BARE, "integer", 1, 1, goal=0.5)
 BOOT = Workload("boot", "boot", Kind.LINUX, "", 0, 0, Metric.WALL, goal=1.0)
@@ -21,17 +22,18 @@ GOOD = "echo bench: begin; echo bench: end 0x000000000000000{};"
 
 @dataclass
 class FakePeer:
-    """A peer that is a shell script; it notes in `log` when it is asked."""
+    """A peer that is a shell script with a file for statistics and a cache; it notes in `log` when it is asked."""
 
     name: str
     script: str
     log: list[str] = field(default_factory=list)
-    caches: list[Path | None] = field(default_factory=list)
+    generates: bool = False
+    caches: list[Path] = field(default_factory=list)
 
     def invocation(self, job: Job, /) -> Invocation | None:
         self.log.append(self.name)
-        self.caches.append(job.empty_cache)
-        return Invocation(("sh", "-c", self.script, "sh", str(job.stats))) if self.script else None
+        self.caches.append(job.cache)
+        return Invocation(("sh", "-c", self.script, "sh", str(job.stats), str(job.cache))) if self.script else None
 
 
 def build(_: Workload) -> Program:
@@ -60,14 +62,55 @@ def test_whole_process_metric_has_a_warm_up_run_that_does_not_count() -> None:
     row = run_one(BOOT, FakePeer("a", GOOD.format(1), log), repeat=2)
     assert log == ["a"] * 3
     assert len(row.results["a"].samples) == 2
+    assert row.results["a"].discarded is not None
+    assert row.results["a"].first is row.results["a"].discarded
+
+
+# Fails unless the cache holds what COUNT earlier runs left, and leaves a line more.
+KEEPS = "mkdir -p $2; n=$(cat $2/runs 2>/dev/null | wc -l); echo run >> $2/runs;" + GOOD.format("$n")
 
 
 def test_each_cold_run_has_a_cache_folder_of_its_own_that_does_not_exist_yet() -> None:
-    peer = FakePeer("a", GOOD.format(1))
-    run_one(COLD, peer, repeat=2)
-    folders = [cache for cache in peer.caches if cache is not None]
-    assert len(set(folders)) == 2
-    assert not any(folder.exists() for folder in folders)
+    peer = FakePeer("a", KEEPS, generates=True)
+    row = run_one(COLD, peer, repeat=2)
+    assert len(set(peer.caches)) == len(peer.caches) == 2
+    assert [sample.run.checksum for sample in row.results["a"].all_samples] == ["0x0000000000000000"] * 2
+    assert row.results["a"].discarded is None
+    assert row.results["a"].first is row.results["a"].samples[0]
+
+
+def test_cold_workload_has_a_warm_up_run_only_for_who_generates_nothing() -> None:
+    cold_boot = dataclasses.replace(BOOT, cold=True)
+    log: list[str] = []
+    run_one(cold_boot, FakePeer("qemu", GOOD.format(1), log), FakePeer("h", GOOD.format(1), log, generates=True))
+    assert log == ["qemu", "qemu", "h"]
+
+
+def test_every_warm_workload_begins_with_what_no_work_leaves_and_its_first_run_does_not_count() -> None:
+    built: list[str] = []
+
+    def building(workload: Workload) -> Program:
+        built.append(workload.name)
+        return build(workload)
+
+    peer = FakePeer("a", KEEPS, generates=True)
+    other = dataclasses.replace(INTEGER, name="other")
+    rows = list(run_suite([INTEGER, other, COLD], [peer], building, repeat=2, timeout=10))
+    assert built == ["integer", "other", "cold", NOTHING.name]
+    prepared, *rest = peer.caches
+    assert rest[:3] == [rest[0]] * 3 and rest[3:6] == [rest[3]] * 3
+    assert len({prepared, *rest}) == 5
+    for row in rows[:2]:
+        # One earlier run left a line, the one with no work, though the workload before has run three times.
+        numbers = [int(sample.run.checksum or "", 16) for sample in row.results["a"].all_samples]
+        assert numbers == [1, 2, 3]
+        assert [len(row.results["a"].samples), row.results["a"].discarded is not None] == [2, True]
+    assert not any(folder.exists() for folder in peer.caches)
+
+
+def test_peer_that_cannot_even_do_nothing_fails_in_every_row() -> None:
+    peer = FakePeer("a", "mkdir -p $2; echo broken >&2; exit 3", generates=True)
+    assert run_one(INTEGER, peer).problems == ["integer: a: exit status 3: broken"]
 
 
 def test_checksum_mismatch_is_reported() -> None:
@@ -108,11 +151,22 @@ def test_peer_that_does_not_take_part_has_no_result() -> None:
 
 
 def test_statistics_are_read_as_far_as_they_are_numbers() -> None:
-    content = json.dumps({"mips": 915.5, "peak_memory_bytes": 300, "guest_memory_bytes": 100, "traps": {}, "ok": True})
+    figures = {"mips": 915.5, "peak_memory_bytes": 300, "guest_memory_bytes": 100, "traps": {}, "ok": True}
+    content = json.dumps({**figures, "translation": {"code_bytes": 7, "exits": {}, "engine": "x"}})
     row = run_one(INTEGER, FakePeer("hypernest", GOOD.format(1) + f"echo '{content}' > $1"))
     result = row.results["hypernest"]
-    assert result.samples[0].stats == {"mips": 915.5, "peak_memory_bytes": 300.0, "guest_memory_bytes": 100.0}
+    assert result.samples[0].stats == {
+        "mips": 915.5,
+        "peak_memory_bytes": 300.0,
+        "guest_memory_bytes": 100.0,
+        "translation.code_bytes": 7.0,
+    }
     assert (result.mips, result.memory_overhead_bytes) == (915.5, 200)
+
+
+def test_translation_that_is_no_dictionary_is_left_out() -> None:
+    row = run_one(INTEGER, FakePeer("hypernest", GOOD.format(1) + """echo '{"translation": [1]}' > $1"""))
+    assert row.problems == [] and row.results["hypernest"].samples[0].stats == {}
 
 
 @pytest.mark.parametrize("content", ["not json", "[1]", '"text"'])
@@ -126,13 +180,24 @@ def test_median_and_ratio() -> None:
     fast, slow = Result("fast", [sample(0.5)]), Result("slow", [sample(8.0)])
     row = Row(INTEGER, {"qemu": qemu, "fast": fast, "slow": slow})
     assert qemu.seconds == 2.0
-    assert (row.ratio("fast", "qemu"), row.ratio("slow", "qemu"), row.ratio("qemu", "qemu")) == (4.0, 0.25, 1.0)
-    assert row.ratio("absent", "qemu") is None and row.ratio("fast", "absent") is None
+    assert [row.ratio(peer, ["qemu"]) for peer in ("fast", "slow", "qemu")] == [4.0, 0.25, 1.0]
+    assert row.ratio("absent", ["qemu"]) is None and row.ratio("fast", ["absent"]) is None
+
+
+def test_fastest_baseline_counts() -> None:
+    old, new = Result("qemu 7.2", [sample(1.0)]), Result("qemu 10.0", [sample(3.0)])
+    broken = Result("qemu 11.0", [sample(0.1)], "exit status 1")
+    results = {each.peer: each for each in (new, broken, old, Result("h", [sample(2.0)]))}
+    row = Row(INTEGER, results)
+    baselines = ["qemu 10.0", "qemu 11.0", "qemu 7.2"]
+    assert row.fastest(baselines) is old
+    assert row.ratio("h", baselines) == 0.5
+    assert Row(INTEGER, {}).fastest(baselines) is None
 
 
 def test_failure_leaves_no_ratio_even_with_samples() -> None:
     row = Row(INTEGER, {"qemu": Result("qemu", [sample(1.0)]), "h": Result("h", [sample(1.0)], "no end after 3 s")})
-    assert row.ratio("h", "qemu") is None
+    assert row.ratio("h", ["qemu"]) is None
 
 
 def test_workload_that_concerns_no_peer_has_no_row() -> None:

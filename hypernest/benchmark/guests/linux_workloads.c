@@ -1,5 +1,6 @@
-/* The workloads under Linux, one static program: linux_workloads NAME COUNT
+/* The workloads under Linux, one static program: linux_workloads NAME COUNT (compress.c, interpreter.c: see there)
    Prints the protocol of harness.c on its standard output; exit status 2 when called wrongly. */
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,13 +10,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "linux_workloads.h"
 #include "workload.h"
 
 static const char *own_path;
 
-static void fail(const char *what)
+void fail(const char *what)
 {
-    perror(what);
+    if (errno)
+        perror(what);
+    else
+        fprintf(stderr, "%s\n", what);
     exit(1);
 }
 
@@ -191,7 +196,8 @@ static const struct {
     uint64_t (*run)(uint64_t count);
 } workloads[] = {
     {"syscalls", system_calls}, {"forkexec", fork_and_exec}, {"freshpages", fresh_pages},
-    {"sha256", sha256},         {"sorttext", sort_text},
+    {"sha256", sha256},         {"sorttext", sort_text},     {"compress", compress_text},
+    {"interpreter", interpret},
 };
 
 int main(int argc, char **argv)
