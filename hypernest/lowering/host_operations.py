@@ -216,7 +216,7 @@ def _divide(host: _Host, operands: list[str]) -> _Guarded:
 
 
 def _square_root(host: _Host, operands: list[str]) -> _Guarded:
-    """Roots of negative numbers are NaNs; of -0 it is -0; no root of a finite number is near the ends of the range."""
+    """Roots of negative numbers are NaNs; those of infinity and of zeros are themselves; others are in mid-range."""
     a = host.host(operands[0])
     root = host.intrinsic("sqrt", a)
 
@@ -225,7 +225,7 @@ def _square_root(host: _Host, operands: list[str]) -> _Guarded:
         ok = host.either(host.both(positive, host.exponent(a, host.form.low, host.form.top)), host.compare("oeq", a))
         return ok, host.compare("une", host.fused(host.negate(root), root, a))
 
-    return root, host.finite(root), exactly
+    return root, host.compare("ord", root, root), exactly
 
 
 def _fused(host: _Host, operands: list[str]) -> _Guarded:
