@@ -50,7 +50,8 @@ class Attempt:
     """An operation on the host: its result, and the conditions (i1) under which it may stand for the described one.
 
     If `only_inexact`, the result is right and no other flag than NX is raised. `exactly` prints (may the result be
-    used, is it inexact); it is wider in some cases, where nothing is raised at all.
+    used, is it inexact); it is wider in some cases, where nothing is raised at all. `only_inexact` is `false` where
+    nothing ever is inexact: it would gain nothing.
     """
 
     type: str
@@ -260,7 +261,7 @@ def _compare(relation: str) -> _Operation:
     def operation(host: _Host, operands: list[str], mode: str) -> Attempt:
         a, b = (host.host(bits) for bits in operands)
         ordered = host.compare("ord", a, b)
-        return Attempt("i1", host.compare(relation, a, b), ordered, lambda: (ordered, "false"))
+        return Attempt("i1", host.compare(relation, a, b), "false", lambda: (ordered, "false"))
 
     return operation
 
@@ -275,7 +276,7 @@ def _choose(relation: str, merge: str) -> _Operation:
         merged = host.host(host.text.define(f"{merge} i{w} {operands[0]}, {operands[1]}"))
         chosen = host.text.define(f"select i1 {host.compare(relation, a, b)}, {t} {a}, {t} {b}")
         result = host.text.define(f"select i1 {host.compare('oeq', a, b)}, {t} {merged}, {t} {chosen}")
-        return Attempt(t, result, ordered, lambda: (ordered, "false"))
+        return Attempt(t, result, "false", lambda: (ordered, "false"))
 
     return operation
 
@@ -284,7 +285,7 @@ def _widen(host: _Host, operands: list[str], mode: str) -> Attempt:
     """Every single is a double."""
     a = host.host(operands[0])
     ordered = host.compare("ord", a, a)
-    return Attempt("double", host.text.define(f"fpext float {a} to double"), ordered, lambda: (ordered, "false"))
+    return Attempt("double", host.text.define(f"fpext float {a} to double"), "false", lambda: (ordered, "false"))
 
 
 def _narrow(host: _Host, operands: list[str], mode: str) -> Attempt | None:
