@@ -101,9 +101,12 @@ class Row:
         return results[min(timed)[1]] if timed else None
 
     def ratio(self, peer: str, baselines: Iterable[str]) -> float | None:
-        """The speed of `peer` as a share of the fastest baseline's: above 1, it is faster."""
+        """The speed of `peer` as a share of the fastest baseline's: above 1, it is faster.
+
+        `None` when either is not known or too short to be measured: on a busy host both marks may be read at once.
+        """
         own, other = self.fastest([peer]), self.fastest(baselines)
-        if own is None or other is None or not own.seconds or other.seconds is None:
+        if own is None or other is None or not own.seconds or not other.seconds:
             return None
         return other.seconds / own.seconds
 

@@ -51,6 +51,11 @@ def test_first_run_has_a_column_of_its_own() -> None:
     assert printed([Row(INTEGER, {"hypernest": warm})], "hypernest") == [["integer", "2.000", "3.000", ">= 0.5", "800"]]
 
 
+def test_times_too_short_to_be_measured_are_no_error() -> None:
+    cells = printed([row(INTEGER, qemu=0.0, hypernest=1.0, native=0.0)], "qemu", "hypernest", "native")
+    assert cells == [["integer", "0.000", "1.000", "-", "0.000", "-", "-", ">= 0.5", "-"]]
+
+
 def test_table_without_hypernest_has_only_seconds() -> None:
     assert printed([row(INTEGER, qemu=1.0, native=0.5)], "qemu", "native") == [["integer", "1.000", "0.500"]]
 

@@ -184,6 +184,11 @@ def test_median_and_ratio() -> None:
     assert row.ratio("absent", ["qemu"]) is None and row.ratio("fast", ["absent"]) is None
 
 
+def test_time_too_short_to_be_measured_gives_no_ratio() -> None:
+    row = Row(INTEGER, {"native": Result("native", [sample(0.0)]), "h": Result("h", [sample(1.0)])})
+    assert row.ratio("h", ["native"]) is None and row.ratio("native", ["h"]) is None
+
+
 def test_fastest_baseline_counts() -> None:
     old, new = Result("qemu 7.2", [sample(1.0)]), Result("qemu 10.0", [sample(3.0)])
     broken = Result("qemu 11.0", [sample(0.1)], "exit status 1")
