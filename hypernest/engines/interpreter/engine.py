@@ -61,6 +61,17 @@ class InterpreterEngine:
     def _set_shared(self, name: str, value: int) -> None:
         self._shared[SHARED.index(name)] = value
 
+    def _shared_value(self, name: str) -> int:
+        return self._shared[SHARED.index(name)]
+
+    def native_address(self, name: str) -> int:
+        """Where an exported function is."""
+        return int(self._native.get_function_address(name))
+
+    def native_text(self, name: str) -> str:
+        """An exported string."""
+        return ctypes.string_at(self._native.get_global_value_address(name)).decode()
+
     def _get(self, hart: HartState, name: str) -> int:
         return hart.words[self._words.offsets[name]]
 

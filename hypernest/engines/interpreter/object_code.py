@@ -28,14 +28,19 @@ def source_digest() -> bytes:
     return digest.digest()
 
 
-def object_code(folder: Path, level: int = 2) -> bytes:
-    """The machine code of the interpreter as an ELF object, from `folder` or made now (and kept if possible)."""
+def generator(what: str) -> bytes:
+    """A digest of everything that takes part in generating `what`: sources, compiler, host processor."""
     import llvmlite
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features().flatten()
-    about = (llvmlite.__version__, llvm.llvm_version_info, llvm.get_host_cpu_name(), features, level)
-    key = hashlib.sha256(source_digest() + repr(about).encode()).hexdigest()
+    about = (what, llvmlite.__version__, llvm.llvm_version_info, llvm.get_host_cpu_name(), features)
+    return hashlib.sha256(source_digest() + repr(about).encode()).digest()
+
+
+def object_code(folder: Path, level: int = 2) -> bytes:
+    """The machine code of the interpreter as an ELF object, from `folder` or made now (and kept if possible)."""
+    key = generator(f"interpreter at level {level}").hex()
     path = folder / f"interpreter-{key[:32]}.o"
     found = _read(path)
     if found is None:

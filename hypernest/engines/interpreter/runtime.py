@@ -21,15 +21,20 @@ from hypernest.engines.interpreter.words import (
     BLOCK_BYTES,
     CODE_ENTRIES,
     CODE_ENTRY_BYTES,
+    COLD_SLICE,
     CONTEXTS,
     DATA_ENTRIES,
     DATA_ENTRY_BYTES,
     HEADER,
     HEADER_AT,
+    HEAT_ENTRIES,
+    HOT,
     LARGE_BITS,
     PAGE_SLOTS,
     REMAINING_AT,
+    REPORTS,
     SHARED,
+    WARM_SLICE,
     WRITES_AT,
     EngineWords,
 )
@@ -82,10 +87,11 @@ def print_runtime(layout: Layout, words: EngineWords, illegal_instruction: int) 
         "CODE_SHIFT": index_shift(CODE_ENTRY_BYTES), "CODE_MASK": (CODE_ENTRIES - 1) * CODE_ENTRY_BYTES,
         "large": 8 * words.large, "LARGE_MASK": LARGE_BITS - 1, "LARGE_BYTES": LARGE_BITS // 8,
         "PAGE_SLOTS": PAGE_SLOTS, "REMAINING_AT": REMAINING_AT,
-        "BLOCK_BYTES": BLOCK_BYTES, "ILLEGAL": illegal_instruction, "EXECUTE": "-2",
+        "COLD_SLICE": COLD_SLICE, "WARM_SLICE": WARM_SLICE, "HEAT_MASK": HEAT_ENTRIES - 1, "HOT": HOT,
+        "REPORTS": REPORTS, "BLOCK_BYTES": BLOCK_BYTES, "ILLEGAL": illegal_instruction, "EXECUTE": "-2",
         **{each.name: int(each) for each in Exit},
     }  # fmt: skip
-    texts = [_expand(name, values) for name in ("dispatch", "attend", "step", "code_pages", "translations", "entries")]
+    texts = [_expand(name, values) for name in ("dispatch", "sampling", "adoption", "attend", "step", "code_pages", "translations", "entries")]
     texts += [
         _expand(name, values | {"ACCESS": int(access), "TAG": WRITES_AT if access is Access.WRITE else 0})
         for access in (Access.READ, Access.WRITE)

@@ -25,6 +25,7 @@ EXPORTS = (
     "fill_read",
     "fill_write",
     "pures",  # pointer to the table of pure functions, in the order of their names
+    "undecoded",  # the handler of slots that were not executed
 )
 
 SCALARS = (
@@ -47,6 +48,7 @@ SCALARS = (
     "giant",  # a bit for each remembered mapping of 1 GiB or more, by its address: see `flush_translation`
     "scratch",  # a slot (two words) for complete execution
     "scratch_operands",
+    "reserve",  # steps of the run that are not yet part of `remaining`: see `native/sampling.ll`
     *EXPORTS,
 )
 
@@ -67,12 +69,24 @@ SHARED = (
     "hart_5",
     "hart_6",
     "hart_7",
+    "heat",  # pointer to the counts of sampled places, null if runs are not cut into slices
+    "slice_seed",
+    "report_queue",  # pointer to what was found hot, for the host
+    "reports",  # how many there are
+    "arena",  # where the code of regions is
+    "arena_size",
     "pages_decoded",  # statistics
     "pages_dropped",
     "pool_flushes",
+    "steps_translated",  # estimates, from the samples
+    "steps_interpreted",
+    "left_slowly",  # why regions were left
+    "left_carefully",
+    "left_to_unknown_page",
     "traps",  # 128 words: exceptions by cause, then interrupts by cause
 )
-COUNTERS = ("pages_decoded", "pages_dropped", "pool_flushes")
+COUNTERS = ("pages_decoded", "pages_dropped", "pool_flushes", "steps_translated", "steps_interpreted", "left_slowly",
+            "left_carefully", "left_to_unknown_page")  # fmt: skip
 TRAP_COUNTERS = 128
 
 # A block of slots for one page of code: 2048 slots and a sentinel; then, for each, how many instructions follow up to
@@ -80,8 +94,16 @@ TRAP_COUNTERS = 128
 PAGE_SLOTS = 2048
 REMAINING_AT = (PAGE_SLOTS + 1) * 16
 HEADER_AT = (REMAINING_AT + (PAGE_SLOTS + 1) * 2 + 7) // 8 * 8
-HEADER = ("ram_offset", "decoded", "next_free")  # decoded: a bit for each 64 bytes that hold predecoded instructions
+# decoded: a bit for each 64 bytes that hold predecoded instructions; noticed: the page was reported to the host.
+HEADER = ("ram_offset", "decoded", "next_free", "noticed")
 BLOCK_BYTES = (HEADER_AT + 8 * len(HEADER) + 63) // 64 * 64
+
+
+# Sampling, see `native/sampling.ll`. Slices are powers of two, not shorter than a page has instructions.
+COLD_SLICE, WARM_SLICE = 2048, 1 << 15
+HEAT_ENTRIES = 1 << 16  # counts of 16 bits, by the address in RAM; those of a page stand together
+HOT = 4  # samples that make a place hot
+REPORTS = 1024  # room in the queue
 
 
 class EngineWords:

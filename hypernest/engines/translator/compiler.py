@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
 from typing import Any
 
 from hypernest.engines.interpreter.object_code import target_machine
@@ -10,6 +13,7 @@ from hypernest.engines.interpreter.words import EngineWords
 from hypernest.engines.translator.code_page import CodePage, Translations
 from hypernest.engines.translator.lowering import RegionLowering
 from hypernest.engines.translator.position_independent import link
+from hypernest.engines.translator.record import Record, Reply, decode_request, encode
 from hypernest.engines.translator.region import Region, form_region
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
@@ -59,3 +63,39 @@ class Compiler:
         passes = llvm.create_pass_builder(self._machine, llvm.create_pipeline_tuning_options(speed_level=1))
         passes.getModulePassManager().run(module, passes)
         return module
+
+
+def page_digest(code: bytes) -> bytes:
+    """What a page of code is known by."""
+    return blake2b(code, digest_size=16).digest()
+
+
+@cache
+def _compiler(pures: tuple[str, ...]) -> Compiler:
+    from hypernest.isa.riscv.riscv64 import RISCV64
+
+    return Compiler(RISCV64, list(pures))
+
+
+def answer(data: bytes) -> bytes:
+    """The worker's function: an encoded `Request` in, an encoded `Reply` out."""
+    request = decode_request(data)
+    compiler = _compiler(tuple(request.pures))
+    executed = int.from_bytes(request.executed, "little")
+    records, refused, problem = [], [], ""
+    page = CodePage(compiler.tables, request.code, executed)
+    for head in request.heads:
+        start = time.perf_counter_ns()
+        try:
+            region = form_region(page, head)
+            compiled = compiler.compile(region) if region is not None else None
+        except Exception as error:  # LLVM failing on a region: the rest of the run does not depend on it
+            compiled, problem = None, f"{type(error).__name__}: {error}".splitlines()[0]
+        if compiled is None:
+            refused.append(head)
+            continue
+        first, last = compiled.region.span
+        spent = (time.perf_counter_ns() - start) // 1000
+        records.append(encode(Record(head, list(compiled.region.entries), first, last,
+                                     len(compiled.region.instructions), spent, compiled.start, compiled.code)))  # fmt: skip
+    return encode(Reply(request.page, page_digest(request.code), records, refused, problem))

@@ -24,6 +24,18 @@ class Region:
     entries: tuple[int, ...]
     instructions: dict[int, Instruction]
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last byte that the region depends on: those of its instructions and of what it jumps to."""
+        ends = [each for i in self.instructions.values() for each in (i.offset, i.following - 1)]
+        targets = [
+            target
+            for i in self.instructions.values()
+            for distance in i.meaning.branches
+            if 0 <= (target := i.offset + distance) < PAGE_BYTES
+        ]
+        return min(ends + targets), max(ends + targets)
+
     def successors(self, instruction: Instruction) -> list[int]:
         """Where control may go on inside the region."""
         meaning = instruction.meaning
@@ -142,7 +154,10 @@ def liveness(region: Region) -> Liveness:
 
 
 def _goes_out(region: Region, instruction: Instruction) -> bool:
-    """Can control leave the region after the instruction?"""
-    meaning = instruction.meaning
+    """Can control leave the region after the instruction? Where steps may run out, too."""
+    meaning, here = instruction.meaning, instruction.offset
     ways = len(meaning.branches) + meaning.falls_through
-    return meaning.jumps or len(region.successors(instruction)) < ways
+    return meaning.jumps or len(region.successors(instruction)) < ways or any(
+        0 <= here + distance < PAGE_BYTES and region.page.cost(here, here + distance) < 0
+        for distance in meaning.branches
+    )

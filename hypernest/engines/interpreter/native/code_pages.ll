@@ -81,6 +81,9 @@ ready:
   store i64 %offset, ptr %offset.p, !tbaa !6
   %decoded.p = getelementptr i8, ptr %block, i64 ${decoded}
   store i64 0, ptr %decoded.p, !tbaa !6
+  %noticed.p = getelementptr i8, ptr %block, i64 ${noticed}
+  store i64 0, ptr %noticed.p, !tbaa !6
+  call void @cool(ptr %shared, i64 %offset)
   br label %slots
 slots:
   %i = phi i64 [ 0, %ready ], [ %i.n, %slots ]
@@ -245,6 +248,7 @@ install:
 ; `history` has the registers that the instructions before have written, the latest in its lowest byte.
 define internal void @join(ptr %op, ptr %hart, ptr %ram, i64 %row) noinline {
 entry:
+  %shared = GET ptr shared
   %slots = GET ptr slots
   %first = ptrtoint ptr %slots to i64
   %this = ptrtoint ptr %op to i64
@@ -286,12 +290,19 @@ look:
   %slot.at = shl i64 %length, 3
   %next = getelementptr i8, ptr %op.n, i64 %slot.at
   %present = load ptr, ptr %next, !tbaa !6
-  %fresh = icmp eq ptr %present, @undecoded
+  %undecoded = icmp eq ptr %present, @undecoded
+  ; A region may have been installed where nothing was executed before, so its slot may be without operands.
+  %arena = SHARED i64 arena
+  %arena.size = SHARED i64 arena_size
+  %present.n = ptrtoint ptr %present to i64
+  %distance.r = sub i64 %present.n, %arena
+  %region = icmp ult i64 %distance.r, %arena.size
+  %fresh = or i1 %undecoded, %region
   br i1 %fresh, label %fill, label %identify
 fill:
   ; Only its operands are needed now: when it is jumped to, it may begin a sequence of its own.
   %filled = call i64 @predecode(ptr %next, ptr %hart, ptr %ram)
-  store ptr @undecoded, ptr %next, !tbaa !6
+  store ptr %present, ptr %next, !tbaa !6
   %good = icmp sge i64 %filled, 0
   br i1 %good, label %identify, label %done
 identify:

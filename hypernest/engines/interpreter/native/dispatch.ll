@@ -47,14 +47,22 @@ attend:
   %stays = icmp slt i64 %left, 0
   br i1 %stays, label %steps, label %leave
 steps:
-  %remaining = GET i64 remaining
-  %done = icmp eq i64 %remaining, 0
-  br i1 %done, label %leave, label %find
+  %remaining.0 = GET i64 remaining
+  %used = icmp eq i64 %remaining.0, 0
+  br i1 %used, label %used_up, label %find
+used_up:
+  %reserve.0 = GET i64 reserve
+  %done = icmp eq i64 %reserve.0, 0
+  br i1 %done, label %leave, label %more
+more:
+  call void @grant(ptr %hart, i1 false)
+  br label %find
 leave:
-  %why = phi i64 [ %left, %attend ], [ ${BUDGET}, %steps ]
+  %why = phi i64 [ %left, %attend ], [ ${BUDGET}, %used_up ]
   PUT i64 %why exit
   ret void
 find:
+  %remaining = GET i64 remaining
   %pc = GET i64 pc
   %table = GET ptr code_tlb
   %index.a = lshr i64 %pc, ${CODE_SHIFT}
@@ -83,7 +91,15 @@ found:
   %count = zext i16 %count.n to i64
   %budget = sub i64 %remaining, %count
   %enough = icmp sge i64 %budget, 0
-  br i1 %enough, label %go, label %one, !prof !0
+  br i1 %enough, label %go, label %scarce, !prof !0
+scarce:
+  %reserve = GET i64 reserve
+  %none = icmp eq i64 %reserve, 0
+  br i1 %none, label %one, label %slice
+slice:
+  %translated = call i1 @sample(ptr %hart, ptr %slot, i64 %inside)
+  call void @grant(ptr %hart, i1 %translated)
+  br label %find
 go:
   %handler = load ptr, ptr %slot, !tbaa !6
   musttail call preserve_nonecc void %handler(ptr %slot, ptr %hart, ptr %ram, i64 %budget)

@@ -1,17 +1,42 @@
 ; What Python calls.
 
 define void @hypernest_run(ptr %hart, ptr %ram, i64 %steps) {
+entry:
+  PUT i64 0 remaining
+  PUT i64 %steps reserve
+  %clock = GET i64 clock_end
+  %clock.n = sub i64 %clock, %steps
+  PUT i64 %clock.n clock_end
+  PUT i64 1 attention
+  %shared = GET ptr shared
+  %heats = SHARED ptr heat
+  %whole = icmp eq ptr %heats, null
+  br i1 %whole, label %all, label %sliced
+all:
   PUT i64 %steps remaining
+  PUT i64 0 reserve
+  PUT i64 %clock clock_end
   %retired = GET i64 retired
   %ahead = add i64 %retired, %steps
   PUT i64 %ahead retired
-  PUT i64 1 attention
+  br label %start
+sliced:
+  call void @grant(ptr %hart, i1 false)
+  br label %start
+start:
   call void @set_contexts(ptr %hart, ptr %ram)
   call preserve_nonecc void @resume(ptr null, ptr %hart, ptr %ram, i64 0)
   %left = GET i64 remaining
   %ahead2 = GET i64 retired
   %true = sub i64 %ahead2, %left
   PUT i64 %true retired
+  %reserve = GET i64 reserve
+  %all.left = add i64 %left, %reserve
+  PUT i64 %all.left remaining
+  %clock.l = GET i64 clock_end
+  %clock.e = add i64 %clock.l, %reserve
+  PUT i64 %clock.e clock_end
+  PUT i64 0 reserve
   ret void
 }
 

@@ -1,0 +1,202 @@
+"""The translator as an engine: the interpreter, and regions of native code in the slots of what is hot.
+
+Between two runs it reads what native code found hot, asks the disk and then the compiler's process for regions, and
+installs what has come. Regions count and fault like the interpreter, so it does not matter when that is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from hypernest.cache import cache_folder
+from hypernest.engines.engine import Devices, Exit
+from hypernest.engines.hart_state import HartState
+from hypernest.engines.interpreter.engine import InterpreterEngine
+from hypernest.engines.interpreter.object_code import generator
+from hypernest.engines.interpreter.words import HEAT_ENTRIES, REPORTS
+from hypernest.engines.translator.arena import Arena, ArenaFull
+from hypernest.engines.translator.compiler import page_digest
+from hypernest.engines.translator.compiler_process import CompilerProcess
+from hypernest.engines.translator.record import Record, Request, decode_record, decode_reply, encode
+from hypernest.engines.translator.store import RegionStore
+from hypernest.isa.isa import Isa
+from hypernest.memory import GuestMemory
+
+ARENA_BYTES = 64 << 20
+MOST_OUTSTANDING = 256  # requests; what is still hot later will be reported again
+PAGE = 4096
+_COMPILER = "hypernest.engines.translator.compiler:answer"
+
+_EXECUTED = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)
+_ADOPT = ctypes.CFUNCTYPE(
+    ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64
+)
+_FORGET = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@dataclass
+class _Installable:
+    """A region whose code is in the arena."""
+
+    record: Record
+    address: int
+    bytes: bytes  # of the page, from `first` to `last`
+
+
+@dataclass
+class TranslationCounts:
+    """What translating cost and gave, for statistics."""
+
+    regions_compiled: int = 0
+    regions_loaded: int = 0
+    regions_installed: int = 0
+    regions_evicted: int = 0
+    regions_refused: int = 0
+    compile_seconds: float = 0.0
+    compiled_instructions: int = 0
+
+
+class TranslatorEngine(InterpreterEngine):
+    """Runs harts in generated native code and compiles what is hot. See `engine.Engine` for the contract."""
+
+    def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices, cache: Path | None = None) -> None:
+        super().__init__(isa, memory, devices, cache)
+        self.counts = TranslationCounts()
+        self._problems: list[str] = []
+        self._known: dict[bytes, dict[int, _Installable]] = {}
+        self._compiler = CompilerProcess(_COMPILER)
+        self._store = RegionStore((cache or cache_folder() / "native"), generator("region"))
+        self._pures = self.native_text("hypernest_pure_names").split()
+        self._executed_bits = ctypes.create_string_buffer(256)
+        self._executed = _EXECUTED(self.native_address("hypernest_executed"))
+        self._adopt = _ADOPT(self.native_address("hypernest_adopt"))
+        self._forget = _FORGET(self.native_address("hypernest_forget_code"))
+        self._heat = (ctypes.c_uint16 * HEAT_ENTRIES)()
+        self._queue = (ctypes.c_uint64 * REPORTS)()
+        try:
+            self._arena = Arena(ARENA_BYTES)
+        except (OSError, AttributeError) as error:
+            self._problems.append(f"the host gives no executable memory ({error}), so nothing is compiled.")
+            return
+        self._set_shared("arena", self._arena.address)
+        self._set_shared("arena_size", ARENA_BYTES)
+        self._set_shared("report_queue", ctypes.addressof(self._queue))
+        self._set_shared("heat", ctypes.addressof(self._heat))
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps hot code in the interpreter, a sentence for the user; None if nothing does."""
+        found = [*self._problems, *filter(None, (self._compiler.problem, self._store.problem))]
+        return found[0] if found else None
+
+    def close(self) -> None:
+        """End the compiler's process and keep what it made. The engine can go on, in the interpreter."""
+        self._compiler.close()
+        self._store.close()
+
+    def run(self, hart: HartState, steps: int) -> Exit:
+        why = super().run(hart, steps)
+        if self._shared_value("reports"):
+            self._look()
+        if self._compiler.outstanding:
+            for reply in self._compiler.poll():
+                self._receive(reply)
+        return why
+
+    # --- from what is hot to requests --------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Ask for what native code has reported."""
+        count = self._shared_value("reports")
+        hot: dict[int, list[int]] = defaultdict(list)
+        for what in self._queue[:count]:
+            page, inside = divmod(what, PAGE)
+            heads = hot[page]
+            if not inside & 1:
+                heads.append(inside)
+        self._set_shared("reports", 0)
+        for page, heads in hot.items():
+            self._consider(page, heads)
+
+    def _consider(self, page: int, heads: list[int]) -> None:
+        code = self._memory.read(self._memory.base + page * PAGE, PAGE)
+        digest = page_digest(code)
+        known = self._known.get(digest)
+        if known is None:
+            known = self._known[digest] = {}
+            for data in self._store.load(digest):
+                record = decode_record(data)
+                if record is not None:
+                    self._place(known, record, code)
+                    self.counts.regions_loaded += 1
+        for each in list(known.values()):
+            self._install(page, each, code)
+        wanted = [head for head in heads if head not in known]
+        if not wanted or not self._compiler.alive or self._compiler.outstanding >= MOST_OUTSTANDING:
+            return
+        if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
+            self._compiler.submit(encode(Request(page, code, self._executed_bits.raw, wanted, self._pures)))
+
+    # --- from replies to slots ---------------------------------------------------------------------------------------
+
+    def _receive(self, data: bytes) -> None:
+        try:
+            reply = decode_reply(data)
+        except msgspec.MsgspecError:
+            self._problems.append("the compiler's answer could not be read.")
+            return
+        self.counts.regions_refused += len(reply.refused)
+        if reply.problem:
+            self._problems.append(f"LLVM could not compile a region ({reply.problem}).")
+        code = self._memory.read(self._memory.base + reply.page * PAGE, PAGE)
+        known = self._known.setdefault(reply.digest, {})
+        for each in reply.records:
+            record = decode_record(each)
+            if record is None:
+                continue
+            self._store.save(reply.digest, record.head, each)
+            self.counts.regions_compiled += 1
+            self.counts.compile_seconds += record.microseconds / 1e6
+            self.counts.compiled_instructions += record.instructions
+            if page_digest(code) == reply.digest:
+                self._install(reply.page, self._place(known, record, code), code)
+
+    def _place(self, known: dict[int, _Installable], record: Record, code: bytes) -> _Installable:
+        """Bring a region's code into the arena."""
+        try:
+            address = self._arena.add(record.code)
+        except ArenaFull:
+            self._make_room()
+            address = self._arena.add(record.code)
+        made = _Installable(record, address + record.start, code[record.first : record.last + 1])
+        known[record.head] = made
+        return made
+
+    def _make_room(self) -> None:
+        """Begin anew: nothing is translated any more, and what is still hot will be found again."""
+        self._forget(ctypes.addressof(self._shared))
+        self.counts.regions_evicted += sum(len(each) for each in self._known.values())
+        for known in self._known.values():
+            known.clear()
+        self._known.clear()
+        self._arena.clear()
+
+    def _install(self, page: int, region: _Installable, code: bytes) -> None:
+        record = region.record
+        if code[record.first : record.last + 1] != region.bytes:
+            return
+        slots = self._adopt(
+            ctypes.addressof(self._shared), self._memory.host_address, page, record.first, record.last
+        )
+        if not slots:
+            return
+        for entry in record.entries:
+            handler = ctypes.c_uint64.from_address(slots + 8 * entry)
+            if entry == record.head or not 0 <= handler.value - self._arena.address < ARENA_BYTES:
+                handler.value = region.address
+        self.counts.regions_installed += 1
