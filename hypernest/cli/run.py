@@ -55,7 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--memory", metavar="SIZE", default="512M", help="size of memory (512M)")
     add("--harts", metavar="N", type=count, default=1, help="number of harts, 1 to 8 (1)")
-    add("--engine", choices=("auto", "reference", "interpreter"), default="auto", help="how instructions run (auto)")
+    add(
+        "--engine",
+        choices=("auto", "reference", "interpreter", "translator"),
+        default="auto",
+        help="how instructions run (auto)",
+    )
     add("--exec", metavar="COMMAND", help="run COMMAND in the guest; pass its output and exit status through")
     add("--limit", metavar="N", type=count, help="stop after N guest instructions with exit status 124")
     add(
@@ -111,6 +116,8 @@ def execute(arguments: argparse.Namespace) -> int:
                 report(machine, arguments.stats)
             finally:
                 profiling.write(machine)
+            if machine.problem:
+                print(f"hypernest: some guest code was not compiled: {machine.problem}", file=sys.stderr)
     backend.check()
     return exit_status(reason, quiet=arguments.exec is not None)
 

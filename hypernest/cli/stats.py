@@ -28,6 +28,8 @@ def as_table(statistics: Statistics) -> str:
             f"{_mebibytes(statistics.guest_memory_bytes)} of it the guest's",
         ),
     ]
+    if statistics.translation:
+        lines += _translation(statistics.translation)
     for title, counts in (
         ("traps", statistics.traps),
         ("exits", statistics.exits),
@@ -36,6 +38,21 @@ def as_table(statistics: Statistics) -> str:
     ):
         lines += _counts(title, counts)
     return "\n".join(lines)
+
+
+def _translation(counts: Mapping[str, float]) -> list[str]:
+    return [
+        _line("in regions", f"{counts['share_in_regions']:.1%} of instructions (sampled)"),
+        _line("regions", f"{counts['regions_compiled']:,} compiled, {counts['regions_loaded']:,} loaded from disk"),
+        _line("  installed, evicted", f"{counts['regions_installed']:,}, {counts['regions_evicted']:,}"),
+        _line("  refused", f"{counts['regions_refused']:,}"),
+        _line("compiling", f"{counts['compile_seconds']:.2f} s for {counts['compiled_instructions']:,} instructions"),
+        _line("code of regions", _mebibytes(int(counts["code_bytes"]))),
+        _line("regions left", ""),
+        _line("  for one instruction", f"{counts['left_slowly']:,}"),
+        _line("  at the end of a slice", f"{counts['left_carefully']:,}"),
+        _line("  to an unknown page", f"{counts['left_to_unknown_page']:,}"),
+    ]
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> list[str]:

@@ -47,5 +47,17 @@ class Engine(Protocol):
     def traps(self) -> Mapping[str, int]:
         """How many traps of each cause were taken since the engine was made."""
 
+    @property
+    def translation(self) -> Mapping[str, float]:
+        """What translating guest code has cost and given; empty for engines that do not. Sums of several engines make
+        sense, key by key."""
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps the engine from being as fast as it could be, a sentence for the user."""
+
+    def close(self) -> None:
+        """End what the engine has begun beside the run. It can go on, but slower."""
+
     def flush_translations(self, hart: HartState) -> None:
         """Forget the hart's remembered translations (a remote fence, or its registers were changed by the host)."""

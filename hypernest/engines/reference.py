@@ -7,6 +7,7 @@ beyond the hart's state: no decoded code, no translations.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from hypernest.devices.device import BusError
@@ -215,6 +216,19 @@ class ReferenceEngine:
             state["remaining"] -= 1
             if hart.trap_cause is not None:
                 self._count(hart.trap_cause)
+
+    @property
+    def translation(self) -> Mapping[str, float]:
+        """Nothing is translated."""
+        return {}
+
+    @property
+    def problem(self) -> str | None:
+        """Nothing can be missing."""
+        return None
+
+    def close(self) -> None:
+        """There is nothing beside the run."""
 
     @property
     def traps(self) -> dict[str, int]:

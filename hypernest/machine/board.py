@@ -164,6 +164,7 @@ class Board:
 
     def close(self) -> None:
         """Give the memory back. Nothing of the board can be used any more."""
+        self.engine.close()
         self.memory.close()
 
     # --- devices ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypernest.engines.engine import Devices, Engine
 from hypernest.isa.isa import Isa
 from hypernest.memory import GuestMemory
 
-ENGINES = ("auto", "reference", "interpreter")
+ENGINES = ("auto", "reference", "interpreter", "translator")
 
 MakeEngine = Callable[[Isa, GuestMemory, Devices], Engine]
 
@@ -19,6 +19,10 @@ def engine_maker(name: str) -> tuple[str, MakeEngine]:
         from hypernest.engines.reference import ReferenceEngine
 
         return name, ReferenceEngine
-    from hypernest.engines.interpreter import InterpreterEngine
+    if name == "interpreter":
+        from hypernest.engines.interpreter import InterpreterEngine
 
-    return "interpreter", InterpreterEngine
+        return name, InterpreterEngine
+    from hypernest.engines.translator import TranslatorEngine
+
+    return "translator", TranslatorEngine

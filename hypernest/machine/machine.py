@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from hypernest.engines.engine import Exit
 from hypernest.errors import BadConfiguration, HypernestError
+from hypernest.host_memory import peak_memory
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.machine.backend import ConsoleBackend
 from hypernest.machine.board import Board
@@ -24,7 +25,7 @@ from hypernest.machine.host_access import MachineMemory
 from hypernest.machine.outcome import LIMIT_REACHED, StopKind, StopReason
 from hypernest.machine.sampler import Sampler
 from hypernest.machine.signals import deferred_signals
-from hypernest.machine.statistics import Statistics, Totals, peak_memory
+from hypernest.machine.statistics import Statistics, Totals
 
 if TYPE_CHECKING:
     from hypernest.engines.hart_state import HartState
@@ -52,7 +53,8 @@ class Machine:
     built-in SBI enters the kernel in S-mode; with `firmware` that program starts in M-mode instead and finds the
     kernel behind it, if there is one. `append` is put behind the image's kernel command line.
 
-    `engine` is `auto`, `reference` or `interpreter`. `disks` are paths of raw disk images, or (path, read-only) pairs.
+    `engine` is `auto`, `reference`, `interpreter` or `translator`. `disks` are paths of raw disk images, or (path,
+    read-only) pairs.
     `console` is a back end to attach a person or a pipe; without one the guest is spoken to with `Machine.console`.
     With `clock="wall"` idle time passes as outside; with `"virtual"` it is skipped, and a run follows from the
     arguments, `seed` included, to the bit. When the guest asks for a reset it restarts from its files, unless `reboot`
@@ -212,6 +214,11 @@ class Machine:
         return self._past.instructions + self._board.scheduler.steps
 
     @property
+    def problem(self) -> str | None:
+        """What keeps the machine from being as fast as it could be, a sentence for the user; None if nothing does."""
+        return self._board.engine.problem
+
+    @property
     def now(self) -> int:
         """Guest time in nanoseconds since the machine was last switched on."""
         return self._board.clock.now()
@@ -235,6 +242,7 @@ class Machine:
             exits=dict(total.exits),
             device_accesses=dict(total.device_accesses),
             sbi_calls=dict(total.sbi_calls),
+            translation=_with_share({name: total.translation[name] for name in self._board.engine.translation}),
         )
 
     def _totals(self) -> Totals:
@@ -247,6 +255,7 @@ class Machine:
             exits=Counter({why.name: scheduler.exits[why] for why in Exit}),
             device_accesses=board.bus.accesses,
             sbi_calls=Counter(self._sbi.calls if self._sbi is not None else {}),
+            translation=Counter(board.engine.translation),
         )
 
     def _open_board(self) -> Board:
@@ -280,6 +289,14 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _with_share(translation: Mapping[str, float]) -> dict[str, float]:
+    """The counts of a translator with the share of instructions in regions, which can be no sum."""
+    if not translation:
+        return {}
+    inside, outside = translation["steps_translated"], translation["steps_interpreted"]
+    return {**translation, "share_in_regions": inside / max(inside + outside, 1)}
 
 
 def _plan(

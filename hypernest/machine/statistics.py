@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 
@@ -16,7 +15,9 @@ class Statistics:
     `seconds` is the wall time spent in `run`, sleeping included; `startup_seconds` what it took to make the machine.
     `instructions` counts trapping ones too. `exits` says why engines returned, `traps` what traps they took, where
     they count them. `peak_memory_bytes` is of the host process, `guest_memory_bytes` the part of it that backs the
-    guest's RAM now.
+    guest's RAM now. `translation` is empty for engines that do not translate; else it has regions compiled, loaded
+    from disk, installed, refused and evicted, what compiling cost (of the worker's time) and gave, why regions were
+    left, and the share of instructions in regions, estimated from samples.
     """
 
     instructions: int
@@ -33,23 +34,11 @@ class Statistics:
     exits: Mapping[str, int]
     device_accesses: Mapping[str, int]
     sbi_calls: Mapping[str, int]
+    translation: Mapping[str, float]
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain dictionaries, for JSON."""
         return asdict(self)
-
-
-def peak_memory() -> int:
-    """The most host memory, in bytes, that this process has occupied."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +52,7 @@ class Totals:
     exits: Counter[str] = field(default_factory=Counter)
     device_accesses: Counter[str] = field(default_factory=Counter)
     sbi_calls: Counter[str] = field(default_factory=Counter)
+    translation: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))

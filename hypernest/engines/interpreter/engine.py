@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,19 @@ class InterpreterEngine:
             name: int(self._shared[first + (cause >> 57 | cause & 63)]) for cause, name in self._isa.causes.items()
         }
         return {name: count for name, count in counts.items() if count}
+
+    @property
+    def translation(self) -> Mapping[str, float]:
+        """Nothing is translated."""
+        return {}
+
+    @property
+    def problem(self) -> str | None:
+        """Nothing can be missing."""
+        return None
+
+    def close(self) -> None:
+        """There is nothing beside the run."""
 
     def statistics(self) -> dict[str, int]:
         """Pages of code that were predecoded and dropped, and how often all were because there was no more room."""

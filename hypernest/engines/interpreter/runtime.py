@@ -28,7 +28,6 @@ from hypernest.engines.interpreter.words import (
     HEADER,
     HEADER_AT,
     HEAT_ENTRIES,
-    HOT,
     LARGE_BITS,
     PAGE_SLOTS,
     REMAINING_AT,
@@ -87,11 +86,14 @@ def print_runtime(layout: Layout, words: EngineWords, illegal_instruction: int) 
         "CODE_SHIFT": index_shift(CODE_ENTRY_BYTES), "CODE_MASK": (CODE_ENTRIES - 1) * CODE_ENTRY_BYTES,
         "large": 8 * words.large, "LARGE_MASK": LARGE_BITS - 1, "LARGE_BYTES": LARGE_BITS // 8,
         "PAGE_SLOTS": PAGE_SLOTS, "REMAINING_AT": REMAINING_AT,
-        "COLD_SLICE": COLD_SLICE, "WARM_SLICE": WARM_SLICE, "HEAT_MASK": HEAT_ENTRIES - 1, "HOT": HOT,
+        "COLD_SLICE": COLD_SLICE, "WARM_SLICE": WARM_SLICE, "HEAT_MASK": HEAT_ENTRIES - 1,
         "REPORTS": REPORTS, "BLOCK_BYTES": BLOCK_BYTES, "ILLEGAL": illegal_instruction, "EXECUTE": "-2",
         **{each.name: int(each) for each in Exit},
     }  # fmt: skip
-    texts = [_expand(name, values) for name in ("dispatch", "sampling", "adoption", "attend", "step", "code_pages", "translations", "entries")]
+    texts = [
+        _expand(name, values)
+        for name in ("dispatch", "sampling", "adoption", "attend", "step", "code_pages", "translations", "entries")
+    ]
     texts += [
         _expand(name, values | {"ACCESS": int(access), "TAG": WRITES_AT if access is Access.WRITE else 0})
         for access in (Access.READ, Access.WRITE)

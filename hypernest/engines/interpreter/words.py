@@ -71,6 +71,7 @@ SHARED = (
     "hart_7",
     "heat",  # pointer to the counts of sampled places, null if runs are not cut into slices
     "slice_seed",
+    "hot",  # samples that make a place hot
     "report_queue",  # pointer to what was found hot, for the host
     "reports",  # how many there are
     "arena",  # where the code of regions is
@@ -102,7 +103,6 @@ BLOCK_BYTES = (HEADER_AT + 8 * len(HEADER) + 63) // 64 * 64
 # Sampling, see `native/sampling.ll`. Slices are powers of two, not shorter than a page has instructions.
 COLD_SLICE, WARM_SLICE = 2048, 1 << 15
 HEAT_ENTRIES = 1 << 16  # counts of 16 bits, by the address in RAM; those of a page stand together
-HOT = 4  # samples that make a place hot
 REPORTS = 1024  # room in the queue
 
 

@@ -1,1 +1,5 @@
-"""The translator: hot code becomes native code, compiled by another process while the interpreter goes on."""
+"""The translator: hot guest code compiled into native regions, beside the interpreter."""
+
+from hypernest.engines.translator.engine import TranslatorEngine
+
+__all__ = ["TranslatorEngine"]

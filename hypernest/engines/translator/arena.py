@@ -14,10 +14,12 @@ class ArenaFull(Exception):
 
 
 class Arena:
-    """`size` bytes of host memory for native code. OSError where the host allows no such memory."""
+    """`size` bytes of host memory for native code. OSError or AttributeError where the host has no such memory."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.used = size, 0
+        self.size, self.used, self.address = size, 0, 0
+        if not size:
+            return
         file = os.memfd_create("hypernest-regions", os.MFD_CLOEXEC)
         try:
             os.ftruncate(file, size)

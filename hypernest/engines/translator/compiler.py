@@ -96,6 +96,6 @@ def answer(data: bytes) -> bytes:
             continue
         first, last = compiled.region.span
         spent = (time.perf_counter_ns() - start) // 1000
-        records.append(encode(Record(head, list(compiled.region.entries), first, last,
-                                     len(compiled.region.instructions), spent, compiled.start, compiled.code)))  # fmt: skip
+        entries, size = list(compiled.region.entries), len(compiled.region.instructions)
+        records.append(encode(Record(head, entries, first, last, size, spent, compiled.start, compiled.code)))
     return encode(Reply(request.page, page_digest(request.code), records, refused, problem))

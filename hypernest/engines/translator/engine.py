@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ctypes
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
@@ -20,14 +21,16 @@ from hypernest.engines.interpreter.engine import InterpreterEngine
 from hypernest.engines.interpreter.object_code import generator
 from hypernest.engines.interpreter.words import HEAT_ENTRIES, REPORTS
 from hypernest.engines.translator.arena import Arena, ArenaFull
-from hypernest.engines.translator.compiler import page_digest
+from hypernest.engines.translator.compiler import answer, page_digest
 from hypernest.engines.translator.compiler_process import CompilerProcess
 from hypernest.engines.translator.record import Record, Request, decode_record, decode_reply, encode
 from hypernest.engines.translator.store import RegionStore
+from hypernest.host_memory import peak_memory
 from hypernest.isa.isa import Isa
 from hypernest.memory import GuestMemory
 
 ARENA_BYTES = 64 << 20
+HOT = 4  # samples, of some 3,000 steps each, that make a place hot
 MOST_OUTSTANDING = 256  # requests; what is still hot later will be reported again
 PAGE = 4096
 _COMPILER = "hypernest.engines.translator.compiler:answer"
@@ -81,8 +84,10 @@ class TranslatorEngine(InterpreterEngine):
         try:
             self._arena = Arena(ARENA_BYTES)
         except (OSError, AttributeError) as error:
-            self._problems.append(f"the host gives no executable memory ({error}), so nothing is compiled.")
+            self._problems.append(f"the host gives no executable memory ({error}).")
+            self._arena = Arena(0)
             return
+        self._set_shared("hot", HOT)
         self._set_shared("arena", self._arena.address)
         self._set_shared("arena_size", ARENA_BYTES)
         self._set_shared("report_queue", ctypes.addressof(self._queue))
@@ -93,6 +98,17 @@ class TranslatorEngine(InterpreterEngine):
         """What keeps hot code in the interpreter, a sentence for the user; None if nothing does."""
         found = [*self._problems, *filter(None, (self._compiler.problem, self._store.problem))]
         return found[0] if found else None
+
+    @property
+    def translation(self) -> Mapping[str, float]:
+        """What translating has cost and given so far."""
+        names = ("steps_translated", "steps_interpreted", "left_slowly", "left_carefully", "left_to_unknown_page")
+        return {
+            **asdict(self.counts),
+            **{name: self._shared_value(name) for name in names},
+            "code_bytes": self._arena.used,
+            "worker_peak_memory_bytes": peak_memory(self._compiler.pid) if self._compiler.pid else 0,
+        }
 
     def close(self) -> None:
         """End the compiler's process and keep what it made. The engine can go on, in the interpreter."""
@@ -142,6 +158,22 @@ class TranslatorEngine(InterpreterEngine):
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
             self._compiler.submit(encode(Request(page, code, self._executed_bits.raw, wanted, self._pures)))
 
+    def translate_now(self, page: int, heads: list[int]) -> None:
+        """Compile regions with these heads (offsets in a page of RAM by number) in this process, and install them.
+
+        For tests and tools: it takes as long as it takes. Heads that were not executed are compiled as well.
+        """
+        code = self._memory.read(self._memory.base + page * PAGE, PAGE)
+        if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
+            self._receive(answer(encode(Request(page, code, self._executed_bits.raw, heads, self._pures))))
+
+    def executed(self, page: int) -> list[int]:
+        """The offsets in a page of RAM at which instructions were executed since it was decoded."""
+        if not self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
+            return []
+        bits = int.from_bytes(self._executed_bits.raw, "little")
+        return [2 * at for at in range(PAGE // 2) if bits >> at & 1]
+
     # --- from replies to slots ---------------------------------------------------------------------------------------
 
     def _receive(self, data: bytes) -> None:
@@ -190,9 +222,7 @@ class TranslatorEngine(InterpreterEngine):
         record = region.record
         if code[record.first : record.last + 1] != region.bytes:
             return
-        slots = self._adopt(
-            ctypes.addressof(self._shared), self._memory.host_address, page, record.first, record.last
-        )
+        slots = self._adopt(ctypes.addressof(self._shared), self._memory.host_address, page, record.first, record.last)
         if not slots:
             return
         for entry in record.entries:

@@ -157,7 +157,11 @@ def _goes_out(region: Region, instruction: Instruction) -> bool:
     """Can control leave the region after the instruction? Where steps may run out, too."""
     meaning, here = instruction.meaning, instruction.offset
     ways = len(meaning.branches) + meaning.falls_through
-    return meaning.jumps or len(region.successors(instruction)) < ways or any(
-        0 <= here + distance < PAGE_BYTES and region.page.cost(here, here + distance) < 0
-        for distance in meaning.branches
+    return (
+        meaning.jumps
+        or len(region.successors(instruction)) < ways
+        or any(
+            0 <= here + distance < PAGE_BYTES and region.page.cost(here, here + distance) < 0
+            for distance in meaning.branches
+        )
     )

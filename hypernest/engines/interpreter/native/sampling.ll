@@ -75,7 +75,9 @@ count:
   %heat = load i16, ptr %heat.p, !tbaa !6
   %heat.n = add i16 %heat, 1
   store i16 %heat.n, ptr %heat.p, !tbaa !6
-  %hot = icmp eq i16 %heat.n, ${HOT}
+  %heat.64 = zext i16 %heat.n to i64
+  %enough = SHARED i64 hot
+  %hot = icmp eq i64 %heat.64, %enough
   br i1 %hot, label %push, label %out
 push:
   call void @report(ptr %shared, i64 %at)
