@@ -68,7 +68,7 @@ class RegionLowering:
         variables = [f"  {variable(place)} = alloca i64" for place in self.flow.places]
         variables.append("  %budget.now = alloca i64")
         lines = [*variables, *text.lines, *body, *text.cold]
-        return f"define preserve_nonecc void @{name}({HANDLER}) {{\nentry:\n" + "\n".join(lines) + "\n}\n"
+        return f"define preserve_nonecc void @{name}({HANDLER}) nounwind {{\nentry:\n" + "\n".join(lines) + "\n}\n"
 
     def _entries(self) -> None:
         text = self.text
