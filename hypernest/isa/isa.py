@@ -9,6 +9,7 @@ from functools import cached_property
 from hypernest.isa.csr import Csr
 from hypernest.isa.hart import Pure, Register, Routine
 from hypernest.isa.row import Row
+from hypernest.isa.trace import Bits
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Isa:
     causes: Mapping[int, str]  # names of traps by cause; interrupts have bit 63 set
     illegal_instruction: int  # the cause of an instruction that no row describes
     page_uniform: Routine  # (guest-physical address) -> 1 bit: is protection the same in all of its page?
-    usual: tuple[tuple[str, int, int], ...]  # (register, mask, value): what hot code nearly always finds in its bits
+    usual: Mapping[tuple[str, int], Bits]  # what hot code nearly always finds in bits of registers
+    floating: str  # the register file of floating-point numbers
     sink: tuple[str, int]  # the register file whose number 0 ignores writes, and the number that takes them natively
 
     @cached_property

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypernest.isa.hart import Access, Hart, Pure, Register, Routine, Trap
 from hypernest.isa.word import Word, word
@@ -63,6 +63,13 @@ class Block:
         return self.end.yes.paths() + self.end.no.paths() if isinstance(self.end, Branch) else 1
 
 
+class Bits(NamedTuple):
+    """Bits of a word that are known: those in `mask` are as in `value`."""
+
+    mask: int
+    value: int
+
+
 class TraceError(Exception):
     """A semantic function broke a rule of `hart.py`: a mistake in the description."""
 
@@ -76,9 +83,17 @@ class _Decision:
 class Tracer:
     """Makes the inputs and expressions of one function and explores its paths."""
 
-    def __init__(self, registers: Mapping[str, Register], operands: Mapping[str, int] | None = None) -> None:
-        """`operands` that are known become constants; the others stay symbolic."""
-        self.registers, self.operands = registers, operands or {}
+    def __init__(
+        self,
+        registers: Mapping[str, Register],
+        operands: Mapping[str, int] | None = None,
+        assumed: Mapping[tuple[str, int], Bits] | None = None,
+    ) -> None:
+        """`operands` that are known become constants; the others stay symbolic. Bits of registers may be `assumed`;
+        those whose assumption was used are in `relied_on`."""
+        self.registers, self.operands, self.assumed = registers, operands or {}, assumed or {}
+        self.relied_on: set[tuple[str, int]] = set()
+        self._bits: dict[int, Bits] = {}
         self._unique: dict[tuple[Any, ...], Word] = {}
         self._path: _Path | None = None
 
@@ -142,13 +157,65 @@ class Tracer:
         return self._here().decide(condition)
 
     def unique(self, op: str, args: tuple[Word | int | str, ...], width: int) -> Word:
-        """One word for equal expressions, so that nothing is computed twice."""
+        """One word for equal expressions, so that nothing is computed twice; a constant if its bits are known."""
+        if self._bits:
+            simpler = self._simplify(op, args, width)
+            if simpler is not None:
+                return simpler
+        return self._make(op, args, width)
+
+    def _make(self, op: str, args: tuple[Word | int | str, ...], width: int) -> Word:
         key = (op, width, *((id(a) if a.value is None else (a.value, a.width)) if isinstance(a, Word) else a
                             for a in args))  # fmt: skip
         found = self._unique.get(key)
         if found is None:
             found = self._unique[key] = Word(None, width, op, args, self)
         return found
+
+    def _simplify(self, op: str, args: tuple[Word | int | str, ...], width: int) -> Word | None:
+        """What `and`, `or` and comparisons with known bits come to."""
+        words = [arg for arg in args if isinstance(arg, Word)]
+        if len(words) != 2:
+            return None
+        (a_mask, a), (b_mask, b) = (self.bits(each) for each in words)
+        if op == "and":
+            mask = a_mask & b_mask | a_mask & ~a | b_mask & ~b
+            return self._known(op, args, width, Bits(mask, a & b & mask))
+        if op == "or":
+            full = (1 << width) - 1
+            for kept, ones, other_mask, other in ((words[0], a_mask & a, b_mask, b), (words[1], b_mask & b, a_mask, a)):
+                if other_mask == full and not other & ~ones:
+                    return kept  # sets only what is set
+            return self._known(op, args, width, Bits(a_mask & b_mask | a | b, a | b))
+        if op in ("eq", "ne") and (a ^ b) & a_mask & b_mask:
+            return word(op == "ne", 1)
+        return None
+
+    def _known(self, op: str, args: tuple[Word | int | str, ...], width: int, bits: Bits) -> Word | None:
+        if bits.mask == (1 << width) - 1:
+            return word(bits.value, width)
+        if bits.mask:
+            made = self._make(op, args, width)
+            self._bits[id(made)] = bits
+            return made
+        return None
+
+    def bits(self, value: Word) -> Bits:
+        """The bits of a word that are known."""
+        if value.value is not None:
+            return Bits((1 << value.width) - 1, value.value)
+        return self._bits.get(id(value), Bits(0, 0))
+
+    def assume(self, register: str, index: object, value: Word) -> Word:
+        """A register was read: its word, or the constant that it is assumed to be."""
+        if not isinstance(index, int) or (register, index) not in self.assumed:
+            return value
+        bits = self.assumed[register, index]
+        self.relied_on.add((register, index))
+        if bits.mask == (1 << value.width) - 1:
+            return word(bits.value, value.width)
+        self._bits[id(value)] = bits
+        return value
 
     def call_pure(self, called: Pure, arguments: tuple[Word, ...]) -> Any:
         return _unpack(self._here().effect("pure", (called, *arguments), called.results))
@@ -256,12 +323,15 @@ class _Path(Hart):
             raise TraceError(f"{register} was read after it was written at an index that may be the same")
         if key not in self.known.reads:
             width = self.tracer.registers[register].width
-            (self.known.reads[key],) = self.effect("read", (register, index), (width,))
+            (value,) = self.effect("read", (register, index), (width,))
+            self.known.reads[key] = self.tracer.assume(register, key[1], value)
         return self.known.reads[key]
 
     def write(self, register: str, value: Word | int, index: Word | int = 0) -> None:
         value = word(value, self.tracer.registers[register].width)
-        self.known.writes[self._key(register, index)] = _Write(register, index, value)
+        key = self._key(register, index)
+        if key in self.known.writes or self.known.reads.get(key) is not value:  # else it is what the register holds
+            self.known.writes[key] = _Write(register, index, value)
 
     def operand(self, name: str) -> Word:
         if name in self.tracer.operands:

@@ -8,6 +8,7 @@ infinities, results near the ends of the range) takes the described path.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from hypernest.lowering.blocks import LIKELY
 from hypernest.lowering.expressions import FunctionText
@@ -18,11 +19,18 @@ from hypernest.lowering.host_operations import NEAREST, Attempt, attempt, has_mo
 Slow = str | Callable[[list[str]], str]
 
 
+@dataclass(frozen=True)
+class Leave:
+    """Instead of a call: go to a label and do not come back."""
+
+    label: str
+
+
 def host_float(
     text: FunctionText,
     name: str,
     arguments: list[str],
-    slow: Slow,
+    slow: Slow | Leave,
     inexact_already: str | None = None,
     *,
     nearest: bool = False,
@@ -31,8 +39,8 @@ def host_float(
 ) -> str | None:
     """The value {result, flags} of the pure function `name`, by the host where it can; None if it never can.
 
-    `slow` is the call that computes it as described; `arguments` are its operands. `nearest`: the rounding mode is
-    known to be round-to-nearest-even, whatever the last argument is called.
+    `slow` is the call that computes it as described, or where to go instead; `arguments` are its operands. `nearest`:
+    the rounding mode is known to be round-to-nearest-even, whatever the last argument is called.
 
     `inexact_already` (i1; also `true` and `false`) says that fflags.NX is set, so that it does not matter if the
     flags have it; all others are exact even then. But flags that are not zero also make mstatus.FS Dirty. Who writes
@@ -49,13 +57,19 @@ def host_float(
         return None
     if inexact_already is None or (writes_integer(name) and not dirty_already):
         inexact_already = "false"
+    if isinstance(slow, Leave):
+        return _choose(text, on_host, inexact_already, accrued, slow)
     if isinstance(slow, str):
         return _choose(text, on_host, inexact_already, accrued, lambda: (slow, False))
     return _choose(text, on_host, inexact_already, accrued, lambda: (slow(host_operands(text, name, arguments)), True))
 
 
 def _choose(
-    text: FunctionText, on_host: Attempt, inexact_already: str, accrued: str, slow: Callable[[], tuple[str, bool]]
+    text: FunctionText,
+    on_host: Attempt,
+    inexact_already: str,
+    accrued: str,
+    slow: Callable[[], tuple[str, bool]] | Leave,
 ) -> str:
     """{result, flags} of the host if it may, else of the call that `slow` prints (and is the result a host type?)."""
     joined = text.fresh("joined")
@@ -81,14 +95,11 @@ def _choose(
 
     floating = on_host.type in _WIDTHS
     bits = f"i{_WIDTHS[on_host.type]}" if floating else on_host.type
-    call, as_host = slow()
-    slowly, returned = text.define(call), on_host.type if as_host else bits
-    result = text.define(f"extractvalue {{{returned}, i5}} {slowly}, 0")
-    flags = add(text.define(f"extractvalue {{{returned}, i5}} {slowly}, 1"))
-    if returned != on_host.type:
-        result = text.define(f"bitcast {bits} {result} to {on_host.type}")
-    arrivals.append((result, flags, text.label))
-    text.emit(f"br label %{joined}")
+    if isinstance(slow, Leave):
+        text.emit(f"br label %{slow.label}")
+    else:
+        arrivals.append(_described(text, on_host, bits, add, slow))
+        text.emit(f"br label %{joined}")
 
     # Results meet as the type that the host computes them in, so that what is computed from them need not move them.
     text.start(joined)
@@ -98,6 +109,19 @@ def _choose(
         result = text.define(f"bitcast {on_host.type} {result} to {bits}")
     whole = text.define(f"insertvalue {{{bits}, i5}} undef, {bits} {result}, 0")
     return text.define(f"insertvalue {{{bits}, i5}} {whole}, i5 {flags}, 1")
+
+
+def _described(
+    text: FunctionText, on_host: Attempt, bits: str, add: Callable[[str], str], slow: Callable[[], tuple[str, bool]]
+) -> tuple[str, str, str]:
+    """Print the call; result (as the host has it), flags, and the block that it ends in."""
+    call, as_host = slow()
+    slowly, returned = text.define(call), on_host.type if as_host else bits
+    result = text.define(f"extractvalue {{{returned}, i5}} {slowly}, 0")
+    flags = add(text.define(f"extractvalue {{{returned}, i5}} {slowly}, 1"))
+    if returned != on_host.type:
+        result = text.define(f"bitcast {bits} {result} to {on_host.type}")
+    return result, flags, text.label
 
 
 _WIDTHS = {"float": 32, "double": 64}

@@ -15,15 +15,16 @@ from collections.abc import Mapping
 from hypernest.engines.interpreter.quick import HANDLER, PAGE_MASK, QuickLowering, index_shift
 from hypernest.engines.interpreter.words import CODE_ENTRIES, CODE_ENTRY_BYTES, REMAINING_AT, EngineWords
 from hypernest.engines.translator.code_page import PAGE_BYTES, Instruction
-from hypernest.engines.translator.meaning import Place
+from hypernest.engines.translator.meaning import Place, on_host
 from hypernest.engines.translator.region import Liveness, Region, liveness
 from hypernest.isa.hart import Pure
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.isa.trace import Effect, Returned
 from hypernest.isa.word import Word
-from hypernest.lowering.blocks import LIKELY, result_type
+from hypernest.lowering.blocks import LIKELY, bind_results, result_type
 from hypernest.lowering.functions import HART_ALIAS, SLOT_ALIAS, HartText
+from hypernest.lowering.host_float import Leave, host_float
 from hypernest.lowering.slots import SLOT_BYTES
 
 SLOT_SCALE = SLOT_BYTES // 2  # bytes of slots for a byte of code
@@ -52,9 +53,8 @@ class RegionLowering:
         self.page = region.page
         self.flow: Liveness = liveness(region)
         self.text = RegionText(layout, words.offsets)
-        self.assumed = {
-            (name, 0): (mask, value) for name, mask, value in isa.usual if (name, 0) in set(self.flow.places)
-        }
+        assumed = {place for i in region.instructions.values() if i.meaning.quick for place in i.meaning.assumes}
+        self.assumed = {place: isa.usual[place] for place in sorted(assumed)}
 
     def print(self, name: str) -> str:
         """The text of `@name`."""
@@ -65,7 +65,7 @@ class RegionLowering:
             self._instruction(instruction)
         body, text.lines = text.lines, []
         self._entries()
-        variables = [f"  {variable(place)} = alloca i64" for place in self.flow.places]
+        variables = [f"  {variable(place)} = alloca {self.type(place)}" for place in self.flow.places]
         variables.append("  %budget.now = alloca i64")
         lines = [*variables, *text.lines, *body, *text.cold]
         return f"define preserve_nonecc void @{name}({HANDLER}) nounwind {{\nentry:\n" + "\n".join(lines) + "\n}\n"
@@ -90,12 +90,9 @@ class RegionLowering:
         for at in entries:
             text.start(f"entry.{at}")
             for place in self.flow.of(self.flow.live[at]):
-                value = text.define(f"load i64, ptr {text.at(*place)}{HART_ALIAS}")
-                if place in self.assumed:
-                    mask, known = self.assumed[place]
-                    value = text.define(f"and i64 {value}, {~mask}")
-                    value = text.define(f"or i64 {value}, {known}")
-                text.emit(f"store i64 {value}, ptr {variable(place)}")
+                type_ = self.type(place)
+                value = text.define(f"load {type_}, ptr {text.at(*place)}{HART_ALIAS}")
+                text.emit(f"store {type_} {value}, ptr {variable(place)}")
             text.emit(f"br label %{label(at)}")
 
     def _check_assumptions(self) -> None:
@@ -126,8 +123,12 @@ class RegionLowering:
     def store_state(self, text: HartText, bits: int) -> None:
         """Write changed registers back to the hart."""
         for place in self.flow.of(bits):
-            value = text.define(f"load i64, ptr {variable(place)}")
-            text.emit(f"store i64 {value}, ptr {text.at(*place)}{HART_ALIAS}")
+            value = text.define(f"load {self.type(place)}, ptr {variable(place)}")
+            text.emit(f"store {self.type(place)} {value}, ptr {text.at(*place)}{HART_ALIAS}")
+
+    def type(self, place: Place) -> str:
+        """What a register's variable is: numbers stay in the host's registers for numbers."""
+        return "double" if place[0] == self.isa.floating else "i64"
 
     def leave_slowly(self, text: HartText, instruction: Instruction) -> None:
         """Leave an instruction, nothing of which was done, to complete execution."""
@@ -240,6 +241,16 @@ class InstructionLowering(QuickLowering):
     def data_table(self) -> str:
         return "%data"
 
+    def effect_pure(self, effect: Effect, called: Pure, *arguments: Word) -> None:
+        if not on_host(called, arguments):
+            made = self.text.define(self.pure_call(called, *arguments))
+            bind_results(self.text, effect.results, made, result_type(called.results))
+            return
+        values = [self.text.value(w) for w in arguments]
+        result = host_float(self.text, called.name, values, Leave(self.slow), "true", dirty_already=True)
+        assert result is not None
+        bind_results(self.text, effect.results, result, result_type(called.results))
+
     def pure_call(self, called: Pure, *arguments: Word) -> str:
         given = ", ".join(f"i{w.width} {self.text.value(w)}" for w in arguments)
         number = self.region.pures[called.name]
@@ -256,13 +267,18 @@ class InstructionLowering(QuickLowering):
             return self.text.define(f"add i64 %page, {self.instruction.offset}")
         if place == (self.region.isa.sink[0], 0):
             return "0"
-        return self.text.define(f"load i64, ptr {variable(place)}")
+        type_ = self.region.type(place)
+        value = self.text.define(f"load {type_}, ptr {variable(place)}")
+        return value if type_ == "i64" else self.text.define(f"bitcast {type_} {value} to i64")
 
     def effect_write(self, effect: Effect, register: str, index: Word | int, value: Word) -> None:
         place = self._place(register, index)
         self.committed = True
         if place != (self.region.isa.sink[0], 0):
-            self.text.emit(f"store i64 {self.text.value(value.zext(64))}, ptr {variable(place)}")
+            name, type_ = self.text.value(value.zext(64)), self.region.type(place)
+            if type_ != "i64":
+                name = self.text.define(f"bitcast i64 {name} to {type_}")
+            self.text.emit(f"store {type_} {name}, ptr {variable(place)}")
 
     @staticmethod
     def _place(register: str, index: Word | int) -> Place:

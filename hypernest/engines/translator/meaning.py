@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
+from hypernest.isa.hart import Pure
 from hypernest.isa.isa import Isa
 from hypernest.isa.row import Row
 from hypernest.isa.trace import Block, Branch, Effect, Returned, Tracer
-from hypernest.isa.word import Word, signed
+from hypernest.isa.word import Word, signed, word
+from hypernest.lowering.expressions import FunctionText
+from hypernest.lowering.host_operations import attempt, has_mode
 
 Place = tuple[str, int]
 """A register: its name in the state table and its index."""
@@ -37,6 +41,8 @@ class Meaning:
     """Can some path be followed without leaving native code? Otherwise the instruction ends a region."""
     may_leave: bool
     """Can it turn out during execution that the instruction must be left to complete execution?"""
+    assumes: frozenset[Place]
+    """Registers that must hold what they usually do."""
     branches: tuple[int, ...]
     """Distances to the targets of relative jumps."""
     jumps: bool
@@ -45,6 +51,34 @@ class Meaning:
     """Does a path go on with the instruction that follows?"""
     calls: bool
     """Does it jump and keep the address of the following instruction, so that something will return to it?"""
+
+
+class RegionTracer(Tracer):
+    """Traces for the case that registers hold what they usually do.
+
+    The inexact flag is set already, then, and mstatus.FS is Dirty; so arithmetic that the host can do raises no flag
+    that matters, and what raises another is left to complete execution. Its flags are zero here.
+    """
+
+    def call_pure(self, called: Pure, arguments: tuple[Word, ...]) -> Any:
+        if not on_host(called, arguments):
+            return super().call_pure(called, arguments)
+        result, flags = super().call_pure(called, arguments)
+        return result, word(0, flags.width)
+
+
+def on_host(called: Pure, arguments: tuple[Word, ...]) -> bool:
+    """Can the host's floating point stand for this function?"""
+    values = tuple(arguments[-1:]) if has_mode(called.name) else ()
+    return _can_do(called.name, len(called.arguments), *(each.value for each in values))
+
+
+@cache
+def _can_do(name: str, count: int, mode: int | None = None) -> bool:
+    operands = [f"%{n}" for n in range(count)]
+    if mode is not None:
+        operands[-1] = str(mode)
+    return attempt(FunctionText(), name, operands) is not None
 
 
 class Meanings:
@@ -61,7 +95,7 @@ class Meanings:
     def _trace(self, meaning: str, operands: tuple[tuple[str, int], ...]) -> Meaning:
         row = self._isa.rows[meaning]
         register, _ = self._isa.sink
-        tracer = Tracer(self._isa.registers_by_name, dict(operands))
+        tracer = RegionTracer(self._isa.registers_by_name, dict(operands), self._isa.usual)
         block = tracer.semantics(row.semantics)
         effects = list(_effects(block))
         branches = sorted({signed(_constant(e.arguments[0]), 64) for e in effects if e.kind == "branch"})
@@ -79,6 +113,7 @@ class Meanings:
             frozenset(_place(e) for e in effects if e.kind == "write") - {ignored},
             not row.system and _quick(block),
             any(effect.kind in _MAY_LEAVE or effect.kind == "pure" for effect in effects) or _traps(block),
+            frozenset(tracer.relied_on),
             tuple(branches),
             jumps,
             _falls_through(block),

@@ -13,6 +13,7 @@ from hypernest.isa.riscv.state import REGISTERS, SINK, Interrupt
 from hypernest.isa.riscv.translation import data_context, fetch_context, translate
 from hypernest.isa.riscv.traps import INTERRUPT, Cause, take_interrupt, take_trap
 from hypernest.isa.row import Extension, Row
+from hypernest.isa.trace import Bits
 
 EXTENSIONS: tuple[Extension, ...] = (
     *(i.I, system.SYSTEM, m.M, a.A, f.F, d.D, c.C),
@@ -66,6 +67,7 @@ RISCV64 = Isa(
     causes=_causes(),
     illegal_instruction=Cause.ILLEGAL_INSTRUCTION,
     page_uniform=pmp_page_uniform,
-    usual=(("frm", 7, 0), ("mstatus", FS, FS)),
+    usual={("frm", 0): Bits(7, 0), ("fflags", 0): Bits(1, 1), ("mstatus", 0): Bits(FS, FS)},
+    floating="f",
     sink=("x", SINK),
 )
