@@ -56,6 +56,7 @@ class InterpreterEngine:
         self._shared = (ctypes.c_uint64 * (len(SHARED) + TRAP_COUNTERS))()
         self._set_shared("code_pages", _address(self._code_pages))
         self._set_shared("pages", pages)
+        self._set_shared("ram", memory.host_address)
         self._set_shared("pool", _address(self._pool))
         self._set_shared("pool_size", POOL_BYTES // BLOCK_BYTES * BLOCK_BYTES)
 

@@ -75,7 +75,7 @@ class QuickLowering(HartLowering):
     # --- memory ----------------------------------------------------------------------------------------------------
 
     def probe(self, address: str, size: int, writes: bool) -> str:
-        """The offset in RAM of an address that the cache knows; one compare checks permission and page crossing."""
+        """Where an address is in the host, if the cache knows; one compare checks permission and page crossing."""
         text = self.text
         if self.committed:
             raise NotFast
@@ -92,32 +92,32 @@ class QuickLowering(HartLowering):
         text.emit(f"br i1 {hit}, label %{on}, label %{self.missed(address, last, writes, on)}{LIKELY}")
         text.start(on)
         place = text.define(f"getelementptr i8, ptr {entry}, i64 {8 + (WRITES_AT if writes else 0)}")
-        addend = text.define(f"load i64, ptr {place}{HART_ALIAS}")
-        return text.define(f"add i64 {address}, {addend}")
+        addend = text.define(f"load ptr, ptr {place}{HART_ALIAS}")
+        return text.define(f"getelementptr i8, ptr {addend}, i64 {address}")
 
     def effect_load(self, effect: Effect, address: Word, bits: int) -> None:
-        offset = self.probe(self.text.value(address), bits // 8, False)
-        pointer = self.text.define(f"getelementptr i8, ptr %ram, i64 {offset}")
+        pointer = self.probe(self.text.value(address), bits // 8, False)
         self.text.bind(effect.results[0], self.text.define(f"load i{bits}, ptr {pointer}, align 1{RAM_ALIAS}"))
 
     def effect_store(self, effect: Effect, address: Word, value: Word) -> None:
-        offset = self.located.get((address, 1))
+        pointer = self.located.get((address, 1))
         value_name = self.text.value(value)
-        if offset is None:
-            offset = self.probe(self.text.value(address), value.width // 8, True)
+        if pointer is None:
+            pointer = self.probe(self.text.value(address), value.width // 8, True)
         else:  # located without a size: keep it inside its page
             bits = self.text.define(f"and i64 {self.text.value(address)}, {value.width // 8 - 1}")
             aligned, on = self.text.define(f"icmp eq i64 {bits}, 0"), self.text.fresh("aligned")
             self.text.emit(f"br i1 {aligned}, label %{on}, label %{self.slow}{LIKELY}")
             self.text.start(on)
-        pointer = self.text.define(f"getelementptr i8, ptr %ram, i64 {offset}")
         self.text.emit(f"store i{value.width} {value_name}, ptr {pointer}, align 1{RAM_ALIAS}")
         self.committed = True
 
     def effect_locate(self, effect: Effect, address: Word, access: int) -> bool | None:
         if access > 1:
             return self.give_up()
-        offset = self.located[address, access] = self.probe(self.text.value(address), 1, access == 1)
+        pointer = self.located[address, access] = self.probe(self.text.value(address), 1, access == 1)
+        here, first = (self.text.define(f"ptrtoint ptr {each} to i64") for each in (pointer, "%ram"))
+        offset = self.text.define(f"sub i64 {here}, {first}")
         self.text.bind(effect.results[0], self.text.define(f"add i64 {offset}, {self.text.get('ram_base')}"))
         return None
 

@@ -10,7 +10,7 @@ from hypernest.isa.layout import Layout
 
 # A context's data table is one for reads and one for writes, so that copying does not evict its own source.
 DATA_ENTRIES = 256
-DATA_ENTRY_BYTES = 16  # tag, addend
+DATA_ENTRY_BYTES = 16  # tag: the virtual page; addend: pointer to where virtual address 0 would be in the host
 WRITES_AT = DATA_ENTRIES * DATA_ENTRY_BYTES
 CODE_ENTRIES = 256
 CODE_ENTRY_BYTES = 32  # tag, slots, pc bias
@@ -56,6 +56,7 @@ SCALARS = (
 SHARED = (
     "code_pages",  # pointer to an array with a pointer to the slots of each RAM page, null if none
     "pages",  # RAM pages
+    "ram",  # pointer to the first
     "pool",  # pointer to the memory that slots are made in
     "pool_size",
     "pool_used",

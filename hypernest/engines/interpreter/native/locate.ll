@@ -2,6 +2,7 @@
 
 define internal {i1, i64} @locate_${ACCESS}(ptr %hart, ptr %ram, i64 %virtual) noinline {
 entry:
+  %ram.n = ptrtoint ptr %ram to i64
   %table = GET ptr data_tlb
   %base = GET i64 ram_base
   %index.a = lshr i64 %virtual, ${DATA_SHIFT}
@@ -15,7 +16,8 @@ entry:
   %hit = icmp eq i64 %tag, %page
   br i1 %hit, label %known, label %walk
 known:
-  %known.o = add i64 %virtual, %addend.o
+  %known.h = add i64 %virtual, %addend.o
+  %known.o = sub i64 %known.h, %ram.n
   %known.p = add i64 %known.o, %base
   %known.r = insertvalue {i1, i64} {i1 false, i64 undef}, i64 %known.p, 1
   ret {i1, i64} %known.r
@@ -46,7 +48,8 @@ c:
   br i1 %may, label %fill, label %out
 fill:
   call void @mark_large(ptr %hart, i64 %virtual)
-  %addend = sub i64 %offset, %virtual
+  %addend.d = sub i64 %offset, %virtual
+  %addend = add i64 %addend.d, %ram.n
   store i64 %page, ptr %tag.p, !tbaa !4
   store i64 %addend, ptr %addend.p, !tbaa !4
   br label %out

@@ -100,6 +100,7 @@ out:
 ; A page got code: writes to it must be seen from now on, on every hart.
 define internal void @forget_writable(ptr %shared, i64 %number) {
 entry:
+  %ram = SHARED i64 ram
   %count = SHARED i64 harts
   br label %loop
 loop:
@@ -118,7 +119,8 @@ entries:
   %tag = load i64, ptr %tag.p, !tbaa !4
   %addend.p = getelementptr i8, ptr %tag.p, i64 8
   %addend = load i64, ptr %addend.p, !tbaa !4
-  %offset = add i64 %tag, %addend
+  %host = add i64 %tag, %addend
+  %offset = sub i64 %host, %ram
   %this = lshr i64 %offset, 12
   %same = icmp eq i64 %this, %number
   br i1 %same, label %forget, label %keep
