@@ -86,6 +86,7 @@ class InterpreterEngine:
             raise ValueError(f"a machine has at most {MAX_HARTS} harts")
         hart = HartState(self._layout, self._words.count)
         self._harts[hart.address] = hart
+        self._set(hart, "ram", self._memory.host_address)
         self._set(hart, "ram_base", self._memory.base)
         self._set(hart, "ram_size", self._memory.size)
         self._set(hart, "shared", ctypes.addressof(self._shared))

@@ -40,6 +40,7 @@ SCALARS = (
     "trap_cause",
     "trap_value",
     "device_ok",  # set by the host's device function
+    "ram",  # pointer
     "ram_base",
     "ram_size",
     "shared",  # pointer to the shared structure

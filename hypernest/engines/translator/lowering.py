@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from hypernest.engines.interpreter.quick import HANDLER, PAGE_MASK, QuickLowering, index_shift
 from hypernest.engines.interpreter.words import CODE_ENTRIES, CODE_ENTRY_BYTES, REMAINING_AT, EngineWords
+from hypernest.engines.translator.anchors import find_anchors
 from hypernest.engines.translator.code_page import PAGE_BYTES, Instruction
 from hypernest.engines.translator.meaning import Place, on_host
 from hypernest.engines.translator.region import Liveness, Region, liveness
@@ -52,6 +53,7 @@ class RegionLowering:
         self.isa, self.region, self.pures = isa, region, pures
         self.page = region.page
         self.flow: Liveness = liveness(region)
+        self.anchors = find_anchors(region)
         self.text = RegionText(layout, words.offsets)
         assumed = {place for i in region.instructions.values() if i.meaning.quick for place in i.meaning.assumes}
         self.assumed = {place: isa.usual[place] for place in sorted(assumed)}
@@ -110,13 +112,17 @@ class RegionLowering:
             text.start(on)
 
     def _instruction(self, instruction: Instruction) -> None:
-        meaning = instruction.meaning
+        meaning, at = instruction.meaning, instruction.offset
         if not meaning.quick:
-            self.leave_slowly(self.text, instruction)
+            self._leave_slowly(self.text, at, self._values(self.text, at))
             return
+        if self.anchors.get(at) == at:
+            cold = self.text.seldom()
+            values = self._values(self.text, at)
+            cold.start(slow_label(at))
+            self._leave_slowly(cold, at, values)
         lowering = InstructionLowering(self, instruction)
         lowering.lower(meaning.block)
-        lowering.finish()
 
     # --- leaving ---------------------------------------------------------------------------------------------------
 
@@ -130,16 +136,24 @@ class RegionLowering:
         """What a register's variable is: numbers stay in the host's registers for numbers."""
         return "double" if place[0] == self.isa.floating else "i64"
 
-    def leave_slowly(self, text: HartText, instruction: Instruction) -> None:
-        """Leave an instruction, nothing of which was done, to complete execution."""
-        self.store_state(text, self.flow.dirty[instruction.offset])
-        tail_call(text, "slow", self.slot(text, instruction.offset), self.budget(text))
+    def _values(self, text: HartText, at: int) -> dict[Place, str]:
+        """What the registers that may have changed hold when an instruction begins."""
+        return {
+            place: text.define(f"load {self.type(place)}, ptr {variable(place)}")
+            for place in self.flow.of(self.flow.dirty[at])
+        }
+
+    def _leave_slowly(self, text: HartText, at: int, values: Mapping[Place, str]) -> None:
+        """Go on with complete execution from an instruction, nothing of which was done."""
+        for place, value in values.items():
+            text.emit(f"store {self.type(place)} {value}, ptr {text.at(*place)}{HART_ALIAS}")
+        tail_call(text, "slow", self.slot(text, at), self.budget(text))
 
     def budget(self, text: HartText) -> str:
         return text.define("load i64, ptr %budget.now")
 
     def slot(self, text: HartText, offset: int) -> str:
-        return text.define(f"getelementptr i8, ptr %slots, i64 {offset * SLOT_SCALE}")
+        return text.define(f"getelementptr i8, ptr {text.get('slots', 'ptr')}, i64 {offset * SLOT_SCALE}")
 
     def go_on_at(self, text: HartText, source: Instruction, target: int) -> None:
         """After `source`, go on at an offset of the page outside the region (or at the page's end)."""
@@ -150,7 +164,7 @@ class RegionLowering:
     def jump_to(self, text: HartText, source: Instruction, target: str) -> None:
         """Go on at a virtual address, through the table of code pages."""
         self.store_state(text, self.flow.dirty_after[source.offset])
-        here = self.count(text, "%slots", str(source.offset))
+        here = self.count(text, text.get("slots", "ptr"), str(source.offset))
         left = text.define(f"add i64 {self.budget(text)}, {here}")
         left = text.define(f"sub i64 {left}, 1")
         index = text.define(f"lshr i64 {target}, {index_shift(CODE_ENTRY_BYTES)}")
@@ -205,7 +219,6 @@ class InstructionLowering(QuickLowering):
         text.forget_names()
         super().__init__(text, None)
         self.region, self.instruction = region, instruction
-        self._slow = ""
         self.ended = False
         text.bind_late(
             instruction.meaning.tracer.unique("next_pc", (), 64),
@@ -220,21 +233,15 @@ class InstructionLowering(QuickLowering):
 
     @property
     def slow(self) -> str:
-        self._slow = self._slow or f"slow.{self.instruction.offset}"
-        return self._slow
-
-    def finish(self) -> None:
-        """Print what was referred to."""
-        if self._slow:
-            cold = self.region.text.seldom()
-            cold.start(self._slow)
-            self.region.leave_slowly(cold, self.instruction)
+        return slow_label(self.region.anchors[self.instruction.offset])
 
     def missed(self, address: str, last: str, writes: bool, known: str) -> str:
         miss, cold = self.text.fresh("miss"), self.text.seldom()
         cold.start(miss)
         fill = cold.get("fill_write" if writes else "fill_read", "ptr")
-        filled = cold.define(f"call preserve_mostcc i1 {fill}(ptr %hart, ptr %ram, i64 {address}, i64 {last})")
+        filled = cold.define(
+            f"call preserve_mostcc i1 {fill}(ptr %hart, ptr {cold.get('ram', 'ptr')}, i64 {address}, i64 {last})"
+        )
         cold.emit(f"br i1 {filled}, label %{known}, label %{self.slow}")
         return miss
 
@@ -335,6 +342,11 @@ def label(offset: int) -> str:
     return f"at.{offset}"
 
 
+def slow_label(offset: int) -> str:
+    """The label from which complete execution goes on at an instruction."""
+    return f"slow.{offset}"
+
+
 def variable(place: Place) -> str:
     """The local variable that holds a register."""
     return f"%{place[0]}.{place[1]}"
@@ -343,5 +355,6 @@ def variable(place: Place) -> str:
 def tail_call(text: HartText, target: str, op: str, budget: str) -> None:
     """Go on in a function of the interpreter, by its engine word, or in a handler, by its value."""
     handler = target if target.startswith("%") else text.get(target, "ptr")
-    text.emit(f"musttail call preserve_nonecc void {handler}(ptr {op}, ptr %hart, ptr %ram, i64 {budget})")
+    ram = text.get("ram", "ptr")  # loaded here, so that it takes no register inside
+    text.emit(f"musttail call preserve_nonecc void {handler}(ptr {op}, ptr %hart, ptr {ram}, i64 {budget})")
     text.emit("ret void")

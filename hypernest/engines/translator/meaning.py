@@ -41,6 +41,8 @@ class Meaning:
     """Can some path be followed without leaving native code? Otherwise the instruction ends a region."""
     may_leave: bool
     """Can it turn out during execution that the instruction must be left to complete execution?"""
+    stores: bool
+    """Does it change memory, so that it must not be done twice?"""
     assumes: frozenset[Place]
     """Registers that must hold what they usually do."""
     branches: tuple[int, ...]
@@ -113,6 +115,7 @@ class Meanings:
             frozenset(_place(e) for e in effects if e.kind == "write") - {ignored},
             not row.system and _quick(block),
             any(effect.kind in _MAY_LEAVE or effect.kind == "pure" for effect in effects) or _traps(block),
+            any(effect.kind == "store" for effect in effects),
             frozenset(tracer.relied_on),
             tuple(branches),
             jumps,
