@@ -72,6 +72,10 @@ class Compiler:
                 passes.run(function, builder)
         return module
 
+    def assembly(self, module: Any) -> str:
+        """What an optimized module becomes, as text for people."""
+        return str(self._machine.emit_assembly(module))
+
 
 def page_digest(code: bytes) -> bytes:
     """What a page of code is known by."""

@@ -31,7 +31,8 @@ from hypernest.memory import GuestMemory
 
 ARENA_BYTES = 64 << 20
 HOT = 4  # samples, of some 3,000 steps each, that make a place hot
-MOST_OUTSTANDING = 256  # requests; what is still hot later will be reported again
+MOST_OUTSTANDING = 2  # requests: one is compiled, one waits, so that what is hottest then comes next
+MOST_HEADS = 4  # of a request
 PAGE = 4096
 _COMPILER = "hypernest.engines.translator.compiler:answer"
 
@@ -49,6 +50,14 @@ class _Installable:
     record: Record
     address: int
     bytes: bytes  # of the page, from `first` to `last`
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledRegion:
+    """A region that is in place, with the guest-physical address of its page."""
+
+    page_address: int
+    record: Record
 
 
 @dataclass
@@ -72,6 +81,7 @@ class TranslatorEngine(InterpreterEngine):
         self.counts = TranslationCounts()
         self._problems: list[str] = []
         self._known: dict[bytes, dict[int, _Installable]] = {}
+        self._wanted: dict[int, set[int]] = {}
         self._compiler = CompilerProcess(_COMPILER)
         self._store = RegionStore((cache or cache_folder() / "native"), generator("region"))
         self._pures = self.native_text("hypernest_pure_names").split()
@@ -119,6 +129,8 @@ class TranslatorEngine(InterpreterEngine):
         why = super().run(hart, steps)
         if self._shared_value("reports"):
             self._look()
+        if self._wanted and self._compiler.outstanding < MOST_OUTSTANDING:
+            self._submit()
         if self._compiler.outstanding:
             for reply in self._compiler.poll():
                 self._receive(reply)
@@ -153,10 +165,24 @@ class TranslatorEngine(InterpreterEngine):
         for each in list(known.values()):
             self._install(page, each, code)
         wanted = [head for head in heads if head not in known]
-        if not wanted or not self._compiler.alive or self._compiler.outstanding >= MOST_OUTSTANDING:
-            return
+        if wanted and self._compiler.alive:
+            self._wanted.setdefault(page, set()).update(wanted)
+
+    def _submit(self) -> None:
+        """Ask the compiler for the hottest of what is wanted."""
+        page = max(self._wanted, key=lambda page: max(self._heat_of(page, head) for head in self._wanted[page]))
+        heads = sorted(self._wanted[page], key=lambda head: -self._heat_of(page, head))
+        if len(heads) > MOST_HEADS:
+            self._wanted[page] = set(heads[MOST_HEADS:])
+        else:
+            del self._wanted[page]
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
-            self._compiler.submit(encode(Request(page, code, self._executed_bits.raw, wanted, self._pures)))
+            code = self._memory.read(self._memory.base + page * PAGE, PAGE)
+            bits = self._executed_bits.raw
+            self._compiler.submit(encode(Request(page, code, bits, heads[:MOST_HEADS], self._pures)))
+
+    def _heat_of(self, page: int, head: int) -> int:
+        return self._heat[(page * PAGE + head) // 2 % HEAT_ENTRIES]
 
     def translate_now(self, page: int, heads: list[int]) -> None:
         """Compile regions with these heads (offsets in a page of RAM by number) in this process, and install them.
@@ -173,6 +199,18 @@ class TranslatorEngine(InterpreterEngine):
             return []
         bits = int.from_bytes(self._executed_bits.raw, "little")
         return [2 * at for at in range(PAGE // 2) if bits >> at & 1]
+
+    def regions(self) -> list[InstalledRegion]:
+        """The regions that execution enters at present, in the order of addresses. It takes a while."""
+        found = []
+        blocks = memoryview(self._code_pages).cast("Q")
+        for page in (number for number, block in enumerate(blocks) if block):
+            address = self._memory.base + page * PAGE
+            known = self._known.get(page_digest(self._memory.read(address, PAGE)), {})
+            for head, each in sorted(known.items()):
+                if ctypes.c_uint64.from_address(blocks[page] + 8 * head).value == each.address:
+                    found.append(InstalledRegion(address, each.record))
+        return found
 
     # --- from replies to slots ---------------------------------------------------------------------------------------
 
