@@ -1,4 +1,4 @@
-"""The reference engine and the interpreter side by side: equal states in, the same steps, equal states out."""
+"""The reference engine and a native one side by side: equal states in, the same steps, equal states out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypernest.engines.reference import ReferenceEngine
 from hypernest.isa.layout import Layout
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.isa.riscv.state import SINK
+from hypernest.machine.engines import MakeEngine
 from hypernest.memory import GuestMemory
 
 RAM = 0x8000_0000
@@ -55,19 +56,19 @@ class Side:
 
 
 class Pair:
-    """A hart on each engine. Everything is done to both; `run` checks that they stay equal."""
+    """A hart on the reference and on a native engine. Everything is done to both; `run` checks that they stay equal."""
 
-    def __init__(self, size: int = 1 << 18) -> None:
-        self.sides = tuple(self._side(kind, size) for kind in (ReferenceEngine, InterpreterEngine))
-        self.reference, self.interpreter = self.sides
+    def __init__(self, size: int = 1 << 18, native: MakeEngine = InterpreterEngine) -> None:
+        self.sides = (self._side(ReferenceEngine, size), self._side(native, size))
+        self.reference, self.native = self.sides
         self.size = size
         self.now = 0
         """Nanoseconds of guest time."""
 
     @staticmethod
-    def _side(kind: type[ReferenceEngine] | type[InterpreterEngine], size: int) -> Side:
+    def _side(kind: MakeEngine, size: int) -> Side:
         memory, device = GuestMemory(RAM, size), Recorder()
-        engine: Engine = kind(RISCV64, memory, device)
+        engine = kind(RISCV64, memory, device)
         memory.on_write(engine.invalidate)
         return Side(engine, engine.new_hart(), memory, device)
 
@@ -94,7 +95,7 @@ class Pair:
             side.memory.write(address, data)
 
     def run(self, steps: int, *, pieces: tuple[int, ...] = (), about: str = "") -> Exit:
-        """Run both for `steps` steps, the interpreter in pieces of these sizes (the last repeats), and compare.
+        """Run both for `steps` steps, the native engine in pieces of these sizes (the last repeats), and compare.
 
         Ends before that if the run ends with another exit than BUDGET. `about` is put into the failure's message.
         """
@@ -104,27 +105,27 @@ class Pair:
         size = next(sizes, steps)
         while True:
             size = min(size, steps - done)
-            rest, native = _run(self.interpreter, self.now + done + size, size)
+            rest, again = _run(self.native, self.now + done + size, size)
             done += size - rest
-            if native is not Exit.BUDGET or done >= steps:
+            if again is not Exit.BUDGET or done >= steps:
                 break
             size = next(sizes, size)
         # Where the last piece began is no part of the comparison.
-        self.interpreter.hart["remaining"], self.interpreter.hart["clock_end"] = steps - done, end
-        assert (native, steps - done) == (why, left), f"{about}: (exit, steps left) interpreter != reference"
+        self.native.hart["remaining"], self.native.hart["clock_end"] = steps - done, end
+        assert (again, steps - done) == (why, left), f"{about}: (exit, steps left) native != reference"
         self.now += done
         self.check(about)
         return why
 
     def check(self, about: str = "") -> None:
         """Compare registers, memory and what the devices saw. AssertionError names what differs."""
-        differences = [*differing_registers(self.interpreter.hart, self.reference.hart), *self._differing_memory()]
-        if self.interpreter.device.accesses != self.reference.device.accesses:
-            differences.append(f"device: {self.interpreter.device.accesses} != {self.reference.device.accesses}")
-        assert not differences, f"{about}: interpreter != reference\n  " + "\n  ".join(differences)
+        differences = [*differing_registers(self.native.hart, self.reference.hart), *self._differing_memory()]
+        if self.native.device.accesses != self.reference.device.accesses:
+            differences.append(f"device: {self.native.device.accesses} != {self.reference.device.accesses}")
+        assert not differences, f"{about}: native != reference\n  " + "\n  ".join(differences)
 
     def _differing_memory(self) -> Iterator[str]:
-        mine, theirs = (side.memory.read(RAM, self.size) for side in (self.interpreter, self.reference))
+        mine, theirs = (side.memory.read(RAM, self.size) for side in (self.native, self.reference))
         if mine == theirs:
             return
         for at in range(0, self.size, 8):

@@ -1,13 +1,13 @@
-"""A window of a machine's run in which the reference engine repeats, and checks, everything that the interpreter does.
+"""A window of a machine's run in which the reference engine repeats, and checks, everything that a native engine does.
 
-The interpreter runs the machine. Each of its runs is repeated by the reference engine from the same state, on a copy
+The native engine runs the machine. Each of its runs is repeated by the reference engine from the same state, on a copy
 of the memory; devices are asked once, and what they answered and changed is played back to the reference.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -26,7 +26,7 @@ _CHUNK = 1 << 20
 
 @dataclass
 class _Access:
-    """What the interpreter asked of a device, and what came of it."""
+    """What the native engine asked of a device, and what came of it."""
 
     question: tuple[int, ...]  # address, size, and the value if it was a write
     answer: int | None = None  # None: nothing answered
@@ -35,7 +35,7 @@ class _Access:
 
 
 class _Recorder:
-    """Stands between the interpreter and the bus."""
+    """Stands between the native engine and the bus."""
 
     def __init__(self, devices: Devices) -> None:
         self.devices = devices
@@ -68,7 +68,7 @@ class _Recorder:
 
 
 class _Player:
-    """Answers the reference engine as the devices answered the interpreter, which must have asked the same."""
+    """Answers the reference engine as the devices answered the native one, which must have asked the same."""
 
     def __init__(self, memory: GuestMemory) -> None:
         self.memory = memory
@@ -84,7 +84,7 @@ class _Player:
     def _do(self, *question: int) -> int:
         assert self.hart is not None
         access = self.accesses.pop(0) if self.accesses else None
-        assert access is not None and access.question == question, f"reference asks {question}, interpreter {access}"
+        assert access is not None and access.question == question, f"reference asks {question}, native engine {access}"
         for at, value in access.changed.items():
             self.hart.words[at] = value
         for address, data in access.written:
@@ -100,7 +100,7 @@ class _Lockstep:
     def __init__(self, machine: Machine) -> None:
         board = machine._board
         assert isinstance(board.engine, InterpreterEngine)
-        self.interpreter, self.memory = board.engine, board.memory
+        self.native, self.memory = board.engine, board.memory
         self.recorder = _Recorder(board.bus)
         self.copy = GuestMemory(self.memory.base, self.memory.size)
         self.player = _Player(self.copy)
@@ -129,29 +129,40 @@ class _Lockstep:
     def run(self, hart: HartState, steps: int) -> Exit:
         before = hart.snapshot()
         self.recorder.hart, self.recorder.accesses = hart, []
-        why = self.interpreter.run(hart, steps)
+        why = self.native.run(hart, steps)
         self.hart.restore(before)
         self.player.hart, self.player.accesses = self.hart, self.recorder.accesses
         again = self.reference.run(self.hart, steps)
         about = f"{steps} steps from pc {int.from_bytes(before[8 * LAYOUT.index['pc'] :][:8], 'little'):#x}"
         assert (why, hart["remaining"]) == (again, self.hart["remaining"]), about
         differences = list(differing_registers(hart, self.hart))
-        assert not differences, f"{about}: interpreter != reference\n  " + "\n  ".join(differences)
+        assert not differences, f"{about}: native != reference\n  " + "\n  ".join(differences)
         assert not self.player.accesses, about
         return why
 
     @property
     def traps(self) -> dict[str, int]:
-        return self.interpreter.traps
+        return self.native.traps
+
+    @property
+    def translation(self) -> Mapping[str, float]:
+        return self.native.translation
+
+    @property
+    def problem(self) -> str | None:
+        return self.native.problem
+
+    def close(self) -> None:
+        self.native.close()
 
     def new_hart(self) -> HartState:
-        return self.interpreter.new_hart()
+        return self.native.new_hart()
 
     def invalidate(self, address: int, count: int) -> None:
-        self.interpreter.invalidate(address, count)
+        self.native.invalidate(address, count)
 
     def flush_translations(self, hart: HartState) -> None:
-        self.interpreter.flush_translations(hart)
+        self.native.flush_translations(hart)
 
     def check_memory(self) -> None:
         for at in self._chunks():
@@ -163,9 +174,9 @@ class _Lockstep:
 
 @contextmanager
 def lockstep(machine: Machine) -> Iterator[Counter[str]]:
-    """Runs of `machine`, which has the interpreter, are checked inside. Gives the traps that were taken, by cause."""
+    """Runs of `machine`, which has a native engine, are checked inside. Gives the traps that were taken, by cause."""
     both = _Lockstep(machine)
-    scheduler, engine = machine._board.scheduler, both.interpreter
+    scheduler, engine = machine._board.scheduler, both.native
     devices, traps = engine._devices, Counter(engine.traps)
     taken: Counter[str] = Counter()
     scheduler._engine, engine._devices = both, both.recorder
