@@ -34,6 +34,7 @@ class Isa:
     illegal_instruction: int  # the cause of an instruction that no row describes
     page_uniform: Routine  # (guest-physical address) -> 1 bit: is protection the same in all of its page?
     usual: Mapping[tuple[str, int], Bits]  # what hot code nearly always finds in bits of registers
+    link_registers: frozenset[tuple[str, int]]  # a jump to what they hold is a return, as a rule
     floating: str  # the register file of floating-point numbers
     sink: tuple[str, int]  # the register file whose number 0 ignores writes, and the number that takes them natively
 

@@ -49,6 +49,7 @@ SCALARS = (
     "giant",  # a bit for each remembered mapping of 1 GiB or more, by its address: see `flush_translation`
     "scratch",  # a slot (two words) for complete execution
     "scratch_operands",
+    "walked",  # the last slice ended with a walk
     "reserve",  # steps of the run that are not yet part of `remaining`: see `native/sampling.ll`
     *EXPORTS,
 )
@@ -99,11 +100,12 @@ REMAINING_AT = (PAGE_SLOTS + 1) * 16
 HEADER_AT = (REMAINING_AT + (PAGE_SLOTS + 1) * 2 + 7) // 8 * 8
 # decoded: a bit for each 64 bytes that hold predecoded instructions; noticed: the page was reported to the host.
 HEADER = ("ram_offset", "decoded", "next_free", "noticed")
-BLOCK_BYTES = (HEADER_AT + 8 * len(HEADER) + 63) // 64 * 64
+COVERED_AT = HEADER_AT + 8 * len(HEADER)  # a bit for each slot whose instruction some region has
+BLOCK_BYTES = (COVERED_AT + PAGE_SLOTS // 8 + 63) // 64 * 64
 
 
 # Sampling, see `native/sampling.ll`. Slices are powers of two, not shorter than a page has instructions.
-COLD_SLICE, WARM_SLICE = 2048, 1 << 15
+COLD_SLICE, WARM_SLICE, WALK = 2048, 1 << 17, 128
 HEAT_ENTRIES = 1 << 16  # counts of 16 bits, by the address in RAM; those of a page stand together
 REPORTS = 1024  # room in the queue
 

@@ -99,7 +99,7 @@ def answer(data: bytes) -> bytes:
     for head in request.heads:
         start = time.perf_counter_ns()
         try:
-            region = form_region(page, head)
+            region = form_region(page, head, request.targets)
             compiled = compiler.compile(region) if region is not None else None
         except Exception as error:  # LLVM failing on a region: the rest of the run does not depend on it
             compiled, problem = None, f"{type(error).__name__}: {error}".splitlines()[0]
@@ -109,5 +109,9 @@ def answer(data: bytes) -> bytes:
         first, last = compiled.region.span
         spent = (time.perf_counter_ns() - start) // 1000
         entries, size = list(compiled.region.entries), len(compiled.region.instructions)
-        records.append(encode(Record(head, entries, first, last, size, spent, compiled.start, compiled.code)))
+        records.append(
+            encode(
+                Record(head, entries, first, last, size, compiled.region.covered, spent, compiled.start, compiled.code)
+            )
+        )
     return encode(Reply(request.page, page_digest(request.code), records, refused, problem))

@@ -19,7 +19,7 @@ from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter.engine import InterpreterEngine
 from hypernest.engines.interpreter.object_code import generator
-from hypernest.engines.interpreter.words import HEAT_ENTRIES, REPORTS
+from hypernest.engines.interpreter.words import COVERED_AT, HEAT_ENTRIES, REPORTS
 from hypernest.engines.translator.arena import Arena, ArenaFull
 from hypernest.engines.translator.compiler import answer, page_digest
 from hypernest.engines.translator.compiler_process import CompilerProcess
@@ -82,6 +82,7 @@ class TranslatorEngine(InterpreterEngine):
         self._problems: list[str] = []
         self._known: dict[bytes, dict[int, _Installable]] = {}
         self._wanted: dict[int, set[int]] = {}
+        self._sizes: dict[int, int] = {}  # of regions, in instructions, by their address
         self._compiler = CompilerProcess(_COMPILER)
         self._store = RegionStore((cache or cache_folder() / "native"), generator("region"))
         self._pures = self.native_text("hypernest_pure_names").split()
@@ -164,7 +165,8 @@ class TranslatorEngine(InterpreterEngine):
                     self.counts.regions_loaded += 1
         for each in list(known.values()):
             self._install(page, each, code)
-        wanted = [head for head in heads if head not in known]
+        entries = {entry for each in known.values() for entry in each.record.entries}
+        wanted = [head for head in heads if head not in entries]
         if wanted and self._compiler.alive:
             self._wanted.setdefault(page, set()).update(wanted)
 
@@ -179,7 +181,9 @@ class TranslatorEngine(InterpreterEngine):
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
             code = self._memory.read(self._memory.base + page * PAGE, PAGE)
             bits = self._executed_bits.raw
-            self._compiler.submit(encode(Request(page, code, bits, heads[:MOST_HEADS], self._pures)))
+            known = self._known.get(page_digest(code), {})
+            targets = list(dict.fromkeys([*heads, *known]))
+            self._compiler.submit(encode(Request(page, code, bits, heads[:MOST_HEADS], targets, self._pures)))
 
     def _heat_of(self, page: int, head: int) -> int:
         return self._heat[(page * PAGE + head) // 2 % HEAT_ENTRIES]
@@ -191,7 +195,7 @@ class TranslatorEngine(InterpreterEngine):
         """
         code = self._memory.read(self._memory.base + page * PAGE, PAGE)
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
-            self._receive(answer(encode(Request(page, code, self._executed_bits.raw, heads, self._pures))))
+            self._receive(answer(encode(Request(page, code, self._executed_bits.raw, heads, heads, self._pures))))
 
     def executed(self, page: int) -> list[int]:
         """The offsets in a page of RAM at which instructions were executed since it was decoded."""
@@ -233,11 +237,13 @@ class TranslatorEngine(InterpreterEngine):
             self.counts.regions_compiled += 1
             self.counts.compile_seconds += record.microseconds / 1e6
             self.counts.compiled_instructions += record.instructions
-            if page_digest(code) == reply.digest:
-                self._install(reply.page, self._place(known, record, code), code)
+            if page_digest(code) == reply.digest and (made := self._place(known, record, code)):
+                self._install(reply.page, made, code)
 
-    def _place(self, known: dict[int, _Installable], record: Record, code: bytes) -> _Installable:
-        """Bring a region's code into the arena."""
+    def _place(self, known: dict[int, _Installable], record: Record, code: bytes) -> _Installable | None:
+        """Bring a region's code into the arena; None if it is larger than that."""
+        if len(record.code) > self._arena.size:
+            return None
         try:
             address = self._arena.add(record.code)
         except ArenaFull:
@@ -245,6 +251,7 @@ class TranslatorEngine(InterpreterEngine):
             address = self._arena.add(record.code)
         made = _Installable(record, address + record.start, code[record.first : record.last + 1])
         known[record.head] = made
+        self._sizes[made.address] = record.instructions
         return made
 
     def _make_room(self) -> None:
@@ -254,6 +261,7 @@ class TranslatorEngine(InterpreterEngine):
         for known in self._known.values():
             known.clear()
         self._known.clear()
+        self._sizes.clear()
         self._arena.clear()
 
     def _install(self, page: int, region: _Installable, code: bytes) -> None:
@@ -265,6 +273,9 @@ class TranslatorEngine(InterpreterEngine):
             return
         for entry in record.entries:
             handler = ctypes.c_uint64.from_address(slots + 8 * entry)
-            if entry == record.head or not 0 <= handler.value - self._arena.address < ARENA_BYTES:
+            if entry == record.head or self._sizes.get(handler.value, 0) < record.instructions:
                 handler.value = region.address
+        covered = (ctypes.c_uint8 * len(record.covered)).from_address(slots + COVERED_AT)
+        both = int.from_bytes(covered, "little") | int.from_bytes(record.covered, "little")
+        covered[:] = both.to_bytes(len(record.covered), "little")
         self.counts.regions_installed += 1

@@ -334,7 +334,28 @@ class InstructionLowering(QuickLowering):
 
     def effect_jump(self, effect: Effect, target: Word) -> None:
         self.ended = True
-        self.region.jump_to(self.text, self.instruction, self.text.value(target))
+        address = self.text.value(target)
+        if self.instruction.meaning.computed:
+            self._stay_inside(address)
+        self.region.jump_to(self.text, self.instruction, address)
+
+    def _stay_inside(self, address: str) -> None:
+        """A computed jump to an entry of this region, if the steps suffice."""
+        text, region = self.text, self.region
+        here = self.instruction.offset
+        inside = text.define(f"sub i64 {address}, %page")
+        outside, entries = text.fresh("outside"), region.region.entries
+        cases = " ".join(f"i64 {at}, label %jump.{here}.{at}" for at in entries)
+        text.emit(f"switch i64 {inside}, label %{outside} [{cases}]")
+        for at in entries:
+            text.start(f"jump.{here}.{at}")
+            budget = text.define(f"add i64 {region.budget(text)}, {region.page.cost(here, at)}")
+            enough, on = text.define(f"icmp sge i64 {budget}, 0"), text.fresh("on")
+            text.emit(f"br i1 {enough}, label %{on}, label %{outside}{LIKELY}")
+            text.start(on)
+            text.emit(f"store i64 {budget}, ptr %budget.now")
+            text.emit(f"br label %{label(at)}")
+        text.start(outside)
 
 
 def label(offset: int) -> str:

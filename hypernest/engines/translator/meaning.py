@@ -51,6 +51,8 @@ class Meaning:
     """Does a path jump to a computed address?"""
     falls_through: bool
     """Does a path go on with the instruction that follows?"""
+    computed: bool
+    """Does it jump to a computed address that is no return?"""
     calls: bool
     """Does it jump and keep the address of the following instruction, so that something will return to it?"""
 
@@ -107,10 +109,11 @@ class Meanings:
             for effect in effects
         )
         ignored = (register, 0)
+        reads = frozenset(_place(e) for e in effects if e.kind == "read") - {ignored}
         return Meaning(
             tracer,
             block,
-            frozenset(_place(e) for e in effects if e.kind == "read") - {ignored},
+            reads,
             frozenset(_always_written(block) - {ignored}),
             frozenset(_place(e) for e in effects if e.kind == "write") - {ignored},
             not row.system and _quick(block),
@@ -120,6 +123,7 @@ class Meanings:
             tuple(branches),
             jumps,
             _falls_through(block),
+            jumps and not links and not reads & self._isa.link_registers,
             links and (jumps or bool(branches)),
         )
 

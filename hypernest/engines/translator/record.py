@@ -12,6 +12,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     code: bytes
     executed: bytes  # a bit for each halfword
     heads: list[int]
+    targets: list[int]  # other hot places of the page
     pures: list[str]  # the interpreter's table of pure functions
 
 
@@ -23,6 +24,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     first: int  # the bytes of the page that it was made of
     last: int
     instructions: int
+    covered: bytes  # a bit for each halfword of the page where one of its instructions begins
     microseconds: int  # that compiling took
     start: int  # where in `code` to enter
     code: bytes
@@ -61,5 +63,7 @@ def decode_record(data: bytes) -> Record | None:
         return None
     offsets = [record.head, record.first, record.last, *record.entries]
     if not record.entries or any(not 0 <= each < 4096 for each in offsets) or record.last < record.first:
+        return None
+    if len(record.covered) != 256:
         return None
     return record if 0 <= record.start < len(record.code) else None

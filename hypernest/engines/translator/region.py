@@ -7,13 +7,14 @@ leaves for (a call, an instruction that is executed completely).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hypernest.engines.translator.code_page import PAGE_BYTES, CodePage, Instruction
 from hypernest.engines.translator.meaning import Place
 
 MOST_INSTRUCTIONS = 300
-MOST_ENTRIES = 16
+MOST_ENTRIES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,12 @@ class Region:
         ]
         return min(ends + targets), max(ends + targets)
 
+    @property
+    def covered(self) -> bytes:
+        """A bit for each halfword of the page where one of its instructions begins."""
+        bits = sum(1 << at // 2 for at in self.instructions)
+        return bits.to_bytes(PAGE_BYTES // 16, "little")
+
     def successors(self, instruction: Instruction) -> list[int]:
         """Where control may go on inside the region."""
         meaning = instruction.meaning
@@ -43,11 +50,16 @@ class Region:
             return []
         following = [instruction.following] if meaning.falls_through else []
         targets = [instruction.offset + distance for distance in meaning.branches] if not meaning.calls else []
+        targets += self.entries if meaning.computed else ()
         return [each for each in following + targets if each in self.instructions]
 
 
-def form_region(page: CodePage, head: int) -> Region | None:
-    """The region with this head; None if there is nothing to gain."""
+def form_region(page: CodePage, head: int, targets: Iterable[int] = ()) -> Region | None:
+    """The region with this head; None if there is nothing to gain.
+
+    `targets` are places in the page to which a computed jump (a dispatch loop, a jump table) may go, as far as known:
+    if the region has such a jump, they are entries, too, and it stays inside.
+    """
     first = page.at(head)
     if first is None or not first.meaning.quick:
         return None
@@ -70,13 +82,22 @@ def form_region(page: CodePage, head: int) -> Region | None:
             waiting.extend(
                 target for distance in meaning.branches if _executed(page, target := instruction.offset + distance)
             )
+            if meaning.computed:
+                more = [each for each in targets if each not in entries][: MOST_ENTRIES - len(entries)]
+                entries.extend(more)
+                waiting.extend(more)
             if not meaning.falls_through or (meaning.branches and not _executed(page, following)):
                 break
             at = following
     instructions = {at: included[at] for at in sorted(included)}
+    # The heads of loops, too: where steps may run out, the interpreter takes over, and comes back there.
+    for instruction in included.values():
+        if not instruction.meaning.calls:
+            here = instruction.offset
+            entries += [here + each for each in instruction.meaning.branches if each <= 0 and here + each in included]
     # An entry that is not worth a handler of its own, or that the limit cut off, is none.
     kept = [at for at in dict.fromkeys(entries) if at in instructions and instructions[at].meaning.quick]
-    return Region(page, tuple(kept), instructions)
+    return Region(page, tuple(kept[:MOST_ENTRIES]), instructions)
 
 
 def _executed(page: CodePage, offset: int) -> bool:

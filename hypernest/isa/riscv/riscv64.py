@@ -68,6 +68,9 @@ RISCV64 = Isa(
     illegal_instruction=Cause.ILLEGAL_INSTRUCTION,
     page_uniform=pmp_page_uniform,
     usual={("frm", 0): Bits(7, 0), ("fflags", 0): Bits(1, 1), ("mstatus", 0): Bits(FS, FS)},
+    link_registers=frozenset(
+        {("x", 1), ("x", 5)}
+    ),  # unprivileged manual, table "Return-address stack prediction hints"
     floating="f",
     sink=("x", SINK),
 )

@@ -84,6 +84,8 @@ ready:
   %noticed.p = getelementptr i8, ptr %block, i64 ${noticed}
   store i64 0, ptr %noticed.p, !tbaa !6
   call void @cool(ptr %shared, i64 %offset)
+  %covered.p = getelementptr i8, ptr %block, i64 ${COVERED_AT}
+  call void @llvm.memset.p0.i64(ptr align 8 %covered.p, i8 0, i64 ${COVERED_BYTES}, i1 false)
   br label %slots
 slots:
   %i = phi i64 [ 0, %ready ], [ %i.n, %slots ]

@@ -91,15 +91,29 @@ found:
   %count = zext i16 %count.n to i64
   %budget = sub i64 %remaining, %count
   %enough = icmp sge i64 %budget, 0
-  br i1 %enough, label %go, label %scarce, !prof !0
+  %walked = GET i64 walked
+  %here = icmp ne i64 %walked, 0
+  %on = xor i1 %here, true
+  %plain = and i1 %enough, %on
+  br i1 %plain, label %go, label %scarce, !prof !0
 scarce:
   %reserve = GET i64 reserve
   %none = icmp eq i64 %reserve, 0
-  br i1 %none, label %one, label %slice
+  br i1 %none, label %last, label %slice
+last:
+  PUT i64 0 walked
+  br i1 %enough, label %go, label %one
 slice:
-  %translated = call i1 @sample(ptr %hart, ptr %slot, i64 %inside)
-  call void @grant(ptr %hart, i1 %translated)
+  %walks = call i1 @sample(ptr %hart, ptr %slot, i64 %inside, i1 %here)
+  br i1 %walks, label %walk, label %next
+next:
+  PUT i64 0 walked
   br label %find
+walk:
+  PUT i64 1 walked
+  call void @walk(ptr %hart, ptr %ram)
+  musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
+  ret void
 go:
   %handler = load ptr, ptr %slot, !tbaa !6
   musttail call preserve_nonecc void %handler(ptr %slot, ptr %hart, ptr %ram, i64 %budget)

@@ -15,36 +15,24 @@ entry:
   %mask = sub i64 %base, 1
   %extra = and i64 %random, %mask
   %length = add i64 %base, %extra
-  %reserve = GET i64 reserve
-  %steps = call i64 @llvm.umin.i64(i64 %length, i64 %reserve)
-  %reserve.n = sub i64 %reserve, %steps
-  PUT i64 %reserve.n reserve
-  %remaining = GET i64 remaining
-  %remaining.n = add i64 %remaining, %steps
-  PUT i64 %remaining.n remaining
-  ; What is ahead of the truth by the steps that remain moves with them.
-  %retired = GET i64 retired
-  %retired.n = add i64 %retired, %steps
-  PUT i64 %retired.n retired
-  %clock = GET i64 clock_end
-  %clock.n = add i64 %clock, %steps
-  PUT i64 %clock.n clock_end
+  call void @lend(ptr %hart, i64 %length)
   br i1 %translated, label %warm, label %cold
 warm:
   %warm.0 = SHARED i64 steps_translated
-  %warm.n = add i64 %warm.0, %steps
+  %warm.n = add i64 %warm.0, %length
   SET i64 %warm.n steps_translated
   ret void
 cold:
   %cold.0 = SHARED i64 steps_interpreted
-  %cold.n = add i64 %cold.0, %steps
+  %cold.n = add i64 %cold.0, %length
   SET i64 %cold.n steps_interpreted
   ret void
 }
 
-; Count the instruction of a slot, `inside` bytes from the start of its page, and report it when it has become hot; true
-; if it is the entry of a region.
-define internal i1 @sample(ptr %hart, ptr %slot, i64 %inside) noinline {
+; A slice ended where the instruction of a slot, `inside` bytes from the start of its page, comes next: count it, report it
+; when it has become hot, and begin another slice. True instead if it is the entry of a region: since a slice ends earlier
+; in front of jumps to the start of a page, where it ended says little then. `@walk` goes to a better place.
+define internal i1 @sample(ptr %hart, ptr %slot, i64 %inside, i1 %walked) noinline {
 entry:
   %shared = GET ptr shared
   %handler = load i64, ptr %slot, !tbaa !6
@@ -52,7 +40,25 @@ entry:
   %size = SHARED i64 arena_size
   %distance = sub i64 %handler, %first
   %translated = icmp ult i64 %distance, %size
-  br i1 %translated, label %out, label %look
+  %slots.0 = GET ptr slots
+  %covered.p = getelementptr i8, ptr %slots.0, i64 ${COVERED_AT}
+  %byte = lshr i64 %inside, 4
+  %byte.p = getelementptr i8, ptr %covered.p, i64 %byte
+  %bits = load i8, ptr %byte.p, !tbaa !6
+  %number = lshr i64 %inside, 1
+  %number.8 = trunc i64 %number to i8
+  %number.low = and i8 %number.8, 7
+  %bit = lshr i8 %bits, %number.low
+  %covered = trunc i8 %bit to i1
+  %known = or i1 %translated, %covered
+  br i1 %known, label %inside.region, label %look
+inside.region:
+  br i1 %walked, label %warm, label %walk
+warm:
+  call void @grant(ptr %hart, i1 true)
+  ret i1 false
+walk:
+  ret i1 true
 look:
   %slots = GET ptr slots
   %offset.p = getelementptr i8, ptr %slots, i64 ${ram_offset}
@@ -83,7 +89,62 @@ push:
   call void @report(ptr %shared, i64 %at)
   br label %out
 out:
-  ret i1 %translated
+  call void @grant(ptr %hart, i1 false)
+  ret i1 false
+}
+
+; Go on step by step through a few jumps.
+define internal void @walk(ptr %hart, ptr %ram) noinline {
+entry:
+  %shared = GET ptr shared
+  %seed = SHARED i64 slice_seed
+  %random = lshr i64 %seed, 40
+  %some = and i64 %random, 7
+  %jumps.0 = add i64 %some, 1
+  call void @lend(ptr %hart, i64 ${WALK})
+  br label %loop
+loop:
+  %jumps = phi i64 [ %jumps.0, %entry ], [ %jumps.n, %stepped ]
+  %over = icmp eq i64 %jumps, 0
+  br i1 %over, label %out, label %a
+a:
+  %remaining = GET i64 remaining
+  %none = icmp eq i64 %remaining, 0
+  br i1 %none, label %out, label %b
+b:
+  %pc = GET i64 pc
+  call void @step(ptr %hart, ptr %ram)
+  %attention = GET i64 attention
+  %calm = icmp eq i64 %attention, 0
+  br i1 %calm, label %stepped, label %out
+stepped:
+  %to = GET i64 pc
+  %distance = sub i64 %to, %pc
+  %jumped = icmp ugt i64 %distance, 4
+  %counts = zext i1 %jumped to i64
+  %jumps.n = sub i64 %jumps, %counts
+  br label %loop
+out:
+  ret void
+}
+
+; Make steps of the reserve part of what remains.
+define internal void @lend(ptr %hart, i64 %length) {
+  %reserve = GET i64 reserve
+  %steps = call i64 @llvm.umin.i64(i64 %length, i64 %reserve)
+  %reserve.n = sub i64 %reserve, %steps
+  PUT i64 %reserve.n reserve
+  %remaining = GET i64 remaining
+  %remaining.n = add i64 %remaining, %steps
+  PUT i64 %remaining.n remaining
+  ; What is ahead of the truth by the steps that remain moves with them.
+  %retired = GET i64 retired
+  %retired.n = add i64 %retired, %steps
+  PUT i64 %retired.n retired
+  %clock = GET i64 clock_end
+  %clock.n = add i64 %clock, %steps
+  PUT i64 %clock.n clock_end
+  ret void
 }
 
 ; Leave a number for the host: the offset in RAM of a hot instruction, or that of a page plus 1 when it is first counted.
