@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "boot a guest, Debian unless another is named",
     "pull": "fetch a guest image",
     "images": "list the guest images that are here",
+    "inspect": "show a piece of guest code, its LLVM IR and its host assembly side by side",
     "cache": "show what is kept on disk, or clear it",
     "bench": "measure speed and memory side by side with QEMU",
     "version": "print the versions of hypernest and of what it stands on",

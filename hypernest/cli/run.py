@@ -22,6 +22,7 @@ from hypernest.cli.terminal import Quit, Terminal
 
 if TYPE_CHECKING:
     from hypernest.images import Image
+    from hypernest.machine.backend import ConsoleBackend
     from hypernest.machine.machine import Machine
     from hypernest.machine.outcome import StopReason
 
@@ -34,6 +35,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What boots, on what, and for how long."""
     add = parser.add_argument
     add("image", metavar="IMAGE", nargs="?", help="an image (see hypernest images); debian if nothing else is named")
+    add_guest_arguments(parser)
+    add(
+        "--engine",
+        choices=("auto", "reference", "interpreter", "translator"),
+        default="auto",
+        help="how instructions run (auto)",
+    )
+    add("--limit", metavar="N", type=count, help="stop after N guest instructions with exit status 124")
+    add(
+        "--stats",
+        metavar="FILE",
+        type=Path,
+        nargs="?",
+        const=TO_STANDARD_ERROR,
+        help="at the end, print instructions, time, traps, exits and memory, or write them to FILE as JSON",
+    )
+    add_profile_arguments(parser)
+
+
+def add_guest_arguments(parser: argparse.ArgumentParser) -> None:
+    """What else boots and on what, for every command that boots a guest."""
+    add = parser.add_argument
     add("--kernel", metavar="FILE", type=input_file, help="a Linux Image, plain or gzip, an ELF file or a flat binary")
     add(
         "--initrd",
@@ -55,53 +78,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--memory", metavar="SIZE", default="512M", help="size of memory (512M)")
     add("--harts", metavar="N", type=count, default=1, help="number of harts, 1 to 8 (1)")
-    add(
-        "--engine",
-        choices=("auto", "reference", "interpreter", "translator"),
-        default="auto",
-        help="how instructions run (auto)",
-    )
     add("--exec", metavar="COMMAND", help="run COMMAND in the guest; pass its output and exit status through")
-    add("--limit", metavar="N", type=count, help="stop after N guest instructions with exit status 124")
-    add(
-        "--stats",
-        metavar="FILE",
-        type=Path,
-        nargs="?",
-        const=TO_STANDARD_ERROR,
-        help="at the end, print instructions, time, traps, exits and memory, or write them to FILE as JSON",
-    )
-    add_profile_arguments(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Runs the guest to its end."""
-    from hypernest.machine.configuration import memory_size, number_of_harts
-    from hypernest.machine.machine import Machine
-
-    # Before an image is fetched for nothing.
-    memory_size(arguments.memory)
-    number_of_harts(arguments.harts)
+    check_configuration(arguments)
     profiling = Profiling(arguments)
     image = find_image(arguments)
     terminal = None
     if os.isatty(STANDARD_INPUT) and os.isatty(STANDARD_OUTPUT):
         terminal = Terminal(STANDARD_INPUT, STANDARD_OUTPUT)
     backend = terminal or streams(arguments, image)
-    machine = Machine(
-        image,
-        kernel=arguments.kernel,
-        initrd=[*arguments.initrd, *command_overlay(arguments, image, terminal)],
-        append=" ".join([*describe(arguments, terminal if image else None), *on_panic(arguments), arguments.append]),
-        firmware=arguments.firmware,
-        disks=arguments.disk,
-        memory=arguments.memory,
-        harts=arguments.harts,
-        engine=arguments.engine,
-        console=backend,
-        clock="wall" if terminal else "virtual",
-        reboot=arguments.exec is None,
-    )
+    machine = make_machine(arguments, image, arguments.engine, backend, terminal)
     if terminal:
         terminal.resized = machine.console.resize
     with machine:
@@ -122,6 +111,40 @@ def execute(arguments: argparse.Namespace) -> int:
     return exit_status(reason, quiet=arguments.exec is not None)
 
 
+def check_configuration(arguments: argparse.Namespace) -> None:
+    """Raises `BadConfiguration` for numbers that cannot be, before an image is fetched for nothing."""
+    from hypernest.machine.configuration import memory_size, number_of_harts
+
+    memory_size(arguments.memory)
+    number_of_harts(arguments.harts)
+
+
+def make_machine(
+    arguments: argparse.Namespace,
+    image: Image | None,
+    engine: str,
+    backend: ConsoleBackend | None,
+    terminal: Terminal | None,
+) -> Machine:
+    """The machine that the arguments of `add_guest_arguments` describe."""
+    from hypernest.machine.machine import Machine
+
+    return Machine(
+        image,
+        kernel=arguments.kernel,
+        initrd=[*arguments.initrd, *command_overlay(arguments, image, terminal)],
+        append=" ".join([*describe(arguments, terminal if image else None), *on_panic(arguments), arguments.append]),
+        firmware=arguments.firmware,
+        disks=arguments.disk,
+        memory=arguments.memory,
+        harts=arguments.harts,
+        engine=engine,
+        console=backend,
+        clock="wall" if terminal else "virtual",
+        reboot=arguments.exec is None,
+    )
+
+
 def streams(arguments: argparse.Namespace, image: Image | None) -> Streams:
     """The console where there is no terminal. Our own guests power off at the end of the input."""
     if arguments.exec is None:
@@ -139,8 +162,9 @@ def find_image(arguments: argparse.Namespace) -> Image | None:
     from hypernest.images.errors import ImageMissing
 
     name = arguments.image
-    if name is None and arguments.stats is not None and arguments.stats.name in names():
-        raise UsageError(f"--stats {arguments.stats}: to boot that image name it first, else give another file name.")
+    stats = getattr(arguments, "stats", None)
+    if name is None and stats is not None and stats.name in names():
+        raise UsageError(f"--stats {stats}: to boot that image name it first, else give another file name.")
     if name is None:
         if arguments.kernel or arguments.firmware:
             return None

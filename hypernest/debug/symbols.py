@@ -27,8 +27,10 @@ class SymbolTable:
 
     def __init__(self, symbols: Iterable[Symbol], physical_offset: int = 0) -> None:
         unique: dict[int, Symbol] = {}
+        self._named: dict[str, list[int]] = {}
         for symbol in symbols:
             unique.setdefault(symbol.start, symbol)
+            self._named.setdefault(symbol.name, []).append(symbol.start)
         self._symbols = sorted(unique.values())
         self._starts = [symbol.start for symbol in self._symbols]
         self.physical_offset = physical_offset
@@ -40,6 +42,15 @@ class SymbolTable:
             return None
         symbol = self._symbols[index]
         return symbol.name, address - symbol.start
+
+    def addresses(self, name: str) -> list[int]:
+        """Where symbols of this name begin, those included that do not count in `find`; none if there is none."""
+        return sorted(set(self._named.get(name, ())))
+
+    @property
+    def names(self) -> Iterable[str]:
+        """All names, each once."""
+        return self._named.keys()
 
     def __iter__(self) -> Iterator[Symbol]:
         """In the order of addresses."""

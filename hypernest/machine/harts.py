@@ -8,10 +8,12 @@ from hypernest.engines.engine import Devices, Engine
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.reference import ReferenceHart
 from hypernest.errors import HypernestError
-from hypernest.isa.hart import Trap
+from hypernest.isa.hart import Access, Trap
 from hypernest.isa.isa import Isa
 from hypernest.isa.riscv.abi import FLOAT_NUMBERS, INTEGER_NUMBERS
-from hypernest.isa.word import word
+from hypernest.isa.riscv.state import Privilege
+from hypernest.isa.riscv.translation import DONE, walk
+from hypernest.isa.word import Word, word
 from hypernest.memory import GuestMemory
 
 
@@ -29,6 +31,19 @@ class HostHart(ReferenceHart):
         super().__init__(isa, state, memory, devices)
         self._engine = engine
 
+    def find_code(self, address: int) -> int | None:
+        """The guest-physical address in RAM of the code at a virtual one; None if there is none. Changes nothing.
+
+        The tables in force are asked for the mode that the hart is in, then for the others that use them.
+        """
+        looking = _LookingHart(self._isa, self._state, self._memory, self._devices)
+        present = self._state["priv"]
+        for privilege in dict.fromkeys((present, Privilege.SUPERVISOR, Privilege.USER)):
+            physical, outcome = walk(looking, word(address), word(Access.EXECUTE, 2), word(privilege, 2))
+            if int(outcome) == DONE and self._memory.contains(int(physical), 2):
+                return int(physical)
+        return None
+
     def flush_translations(self) -> None:
         self._engine.flush_translations(self._state)
 
@@ -37,6 +52,13 @@ class HostHart(ReferenceHart):
         assert self._target is not None
         self._state["pc"] = int(self._target)
         self._target = None
+
+
+class _LookingHart(ReferenceHart):
+    """A hart whose page walks leave no trace: accessed bits stay as they are."""
+
+    def physical_store(self, address: Word, value: Word) -> Word:
+        return word(1, 1)
 
 
 class Registers:
@@ -103,7 +125,7 @@ class MachineHart:
         self.x = Registers(state, "x", INTEGER_NUMBERS)
         self.f = Registers(state, "f", FLOAT_NUMBERS)
         self.csr = Csrs(isa, view)
-        self._state = state
+        self._state, self._view = state, view
 
     @property
     def pc(self) -> int:
@@ -113,6 +135,13 @@ class MachineHart:
     @pc.setter
     def pc(self, value: int) -> None:
         self._state()["pc"] = value
+
+    def find_code(self, address: int) -> int | None:
+        """The guest-physical address in RAM of the code at a virtual one, None if there is none; changes nothing.
+
+        User addresses mean the process whose page tables are in force.
+        """
+        return self._view().find_code(address)
 
     @property
     def privilege(self) -> int:

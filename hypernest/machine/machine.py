@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from hypernest.engines.engine import Exit
+from hypernest.engines.engine import Engine, Exit
 from hypernest.errors import BadConfiguration, HypernestError
 from hypernest.host_memory import peak_memory
 from hypernest.isa.riscv.riscv64 import RISCV64
@@ -207,6 +207,16 @@ class Machine:
     def programs(self) -> tuple[Loaded, ...]:
         """What was loaded, and where: the firmware and the kernel, as far as there are such."""
         return self._programs
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the harts, for tools that look into it."""
+        return self._open_board().engine
+
+    @property
+    def running_hart(self) -> MachineHart:
+        """The hart that executed the last instruction, or would execute the next."""
+        return self.harts[self._open_board().scheduler.current]
 
     @property
     def instructions(self) -> int:

@@ -85,6 +85,11 @@ class Scheduler:
         self._next_sample = NEVER  # the step before which the sampler looks
         self._accounted = 0  # steps that the sampler knows of
 
+    @property
+    def current(self) -> int:
+        """The hart whose turn it is, or was last."""
+        return self._current
+
     # --- what devices and monitors do to the schedule --------------------------------------------------------------
 
     def finish(self, reason: StopReason) -> None:

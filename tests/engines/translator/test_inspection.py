@@ -7,6 +7,7 @@ import pytest
 from hypernest.devices.bus import Bus
 from hypernest.engines.interpreter import InterpreterEngine
 from hypernest.engines.translator.inspection import (
+    ENTRY,
     EVERYTHING,
     Inspector,
     Leaving,
@@ -60,6 +61,12 @@ def test_every_line_belongs_to_something(inspector: Inspector) -> None:
     multiplied = [line.text.split()[0] for line in found.assembly if line.origin == 4]
     assert "imul" in multiplied
     assert all("imul" not in line.text for line in found.assembly if line.origin != 4)
+
+
+def test_a_choice_of_entries_is_one_line(inspector: Inspector) -> None:
+    found = inspector.inspect(page("again:\n" + "addi a0, a0, 1\necall\n" * 3 + "j again"), EVERYTHING, 0)
+    (switch,) = (line for line in found.ir if "switch" in line.text)
+    assert switch.origin == ENTRY and switch.text.endswith("]") and "label %entry.8" in switch.text
 
 
 def test_where_it_leaves_to(inspector: Inspector) -> None:
