@@ -277,5 +277,5 @@ class TranslatorEngine(InterpreterEngine):
                 handler.value = region.address
         covered = (ctypes.c_uint8 * len(record.covered)).from_address(slots + COVERED_AT)
         both = int.from_bytes(covered, "little") | int.from_bytes(record.covered, "little")
-        covered[:] = both.to_bytes(len(record.covered), "little")
+        ctypes.memmove(covered, both.to_bytes(len(record.covered), "little"), len(record.covered))
         self.counts.regions_installed += 1
