@@ -173,7 +173,7 @@ def _inspect_running(arguments: argparse.Namespace, machine: Machine, tables: Se
         notes.append("was not executed so far (as the translator sees it): shown as if all of its page had been")
         executed = EVERYTHING
     records = {each.record.head: each.record for each in engine.regions() if each.page_address == first}
-    found = _inspection(arguments, inspector, code, executed, place, physical)
+    found = _inspection(arguments, inspector, code, executed, place, physical, [offset, *records])
     if offset in records:
         record = records[offset]
         same = "this region" if record.code == found.code else "an earlier region of this head"
@@ -220,12 +220,18 @@ def _check_even(address: int) -> None:
 
 
 def _inspection(
-    arguments: argparse.Namespace, inspector: Inspector, code: bytes, executed: int, place: Place, physical: int
+    arguments: argparse.Namespace,
+    inspector: Inspector,
+    code: bytes,
+    executed: int,
+    place: Place,
+    physical: int,
+    targets: Sequence[int] = (),
 ) -> Inspection:
     from hypernest.engines.translator.inspection import NoRegion
 
     try:
-        return inspector.inspect(code, executed, physical % PAGE, optimized=arguments.ir == "after")
+        return inspector.inspect(code, executed, physical % PAGE, targets, optimized=arguments.ir == "after")
     except NoRegion as error:
         raise NoRegion(f"no region can begin at {place.address:#x}: {error}.") from None
 

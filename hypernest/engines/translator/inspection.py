@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -121,19 +121,21 @@ class Inspector:
         _choose_intel_syntax()  # target machines know it from when they are made
         self._compiler = Compiler(isa, pures)
 
-    def inspect(self, code: bytes, executed: int, head: int, *, optimized: bool = True) -> Inspection:
-        """The region with this head in a page, see `CodePage`; its LLVM IR after or before the passes.
+    def inspect(
+        self, code: bytes, executed: int, head: int, targets: Sequence[int] = (), *, optimized: bool = True
+    ) -> Inspection:
+        """The region with this head in a page, see `form_region`; its LLVM IR after or before the passes.
 
         Raises `NoRegion` with the reason if there is none.
         """
         compiler = self._compiler
         page = CodePage(compiler.tables, code, executed)
-        region = form_region(page, head)
+        region = form_region(page, head, targets)
         if region is None:
             raise NoRegion(_refusal(page, head))
         compiler.compile(region)  # for the first time; the compiler's process has done much before
         begin = time.perf_counter()
-        form_region(CodePage(compiler.tables, code, executed), head)
+        form_region(CodePage(compiler.tables, code, executed), head, targets)
         compiled = compiler.compile(region)
         milliseconds = 1000 * (time.perf_counter() - begin)
         lowering = _LocatedLowering(compiler.isa, compiler.layout, compiler.words, compiler.pures, region)
