@@ -74,8 +74,16 @@ class QuickLowering(HartLowering):
 
     # --- memory ----------------------------------------------------------------------------------------------------
 
+    def pointer(self, address: Word, size: int, writes: bool) -> str:
+        """Where `size` bytes at a virtual address are in the host."""
+        name = self.text.value(address)
+        return self.text.define(f"getelementptr i8, ptr {self.probe(name, size, writes)}, i64 {name}")
+
     def probe(self, address: str, size: int, writes: bool) -> str:
-        """Where an address is in the host, if the cache knows; one compare checks permission and page crossing."""
+        """Where virtual address 0 would be in the host, if the cache knows the page of an address.
+
+        One compare checks permission and page crossing.
+        """
         text = self.text
         if self.committed:
             raise NotFast
@@ -92,18 +100,17 @@ class QuickLowering(HartLowering):
         text.emit(f"br i1 {hit}, label %{on}, label %{self.missed(address, last, writes, on)}{LIKELY}")
         text.start(on)
         place = text.define(f"getelementptr i8, ptr {entry}, i64 {8 + (WRITES_AT if writes else 0)}")
-        addend = text.define(f"load ptr, ptr {place}{HART_ALIAS}")
-        return text.define(f"getelementptr i8, ptr {addend}, i64 {address}")
+        return text.define(f"load ptr, ptr {place}{HART_ALIAS}")
 
     def effect_load(self, effect: Effect, address: Word, bits: int) -> None:
-        pointer = self.probe(self.text.value(address), bits // 8, False)
+        pointer = self.pointer(address, bits // 8, False)
         self.text.bind(effect.results[0], self.text.define(f"load i{bits}, ptr {pointer}, align 1{RAM_ALIAS}"))
 
     def effect_store(self, effect: Effect, address: Word, value: Word) -> None:
         pointer = self.located.get((address, 1))
         value_name = self.text.value(value)
         if pointer is None:
-            pointer = self.probe(self.text.value(address), value.width // 8, True)
+            pointer = self.pointer(address, value.width // 8, True)
         else:  # located without a size: keep it inside its page
             bits = self.text.define(f"and i64 {self.text.value(address)}, {value.width // 8 - 1}")
             aligned, on = self.text.define(f"icmp eq i64 {bits}, 0"), self.text.fresh("aligned")
@@ -115,7 +122,7 @@ class QuickLowering(HartLowering):
     def effect_locate(self, effect: Effect, address: Word, access: int) -> bool | None:
         if access > 1:
             return self.give_up()
-        pointer = self.located[address, access] = self.probe(self.text.value(address), 1, access == 1)
+        pointer = self.located[address, access] = self.pointer(address, 1, access == 1)
         here, first = (self.text.define(f"ptrtoint ptr {each} to i64") for each in (pointer, "%ram"))
         offset = self.text.define(f"sub i64 {here}, {first}")
         self.text.bind(effect.results[0], self.text.define(f"add i64 {offset}, {self.text.get('ram_base')}"))

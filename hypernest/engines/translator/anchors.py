@@ -17,7 +17,7 @@ _MOST_OVERWRITTEN = 3  # registers with an older value to keep
 
 def find_anchors(region: Region) -> dict[int, int]:
     """For each instruction that may be left, the offset of its anchor: its own or that of one before it."""
-    alone = _only_after_the_one_before(region)
+    alone = only_after_the_one_before(region)
     anchors: dict[int, int] = {}
     anchor: Instruction | None = None
     overwritten: set[Place] = set()
@@ -40,7 +40,7 @@ def find_anchors(region: Region) -> dict[int, int]:
     return anchors
 
 
-def _only_after_the_one_before(region: Region) -> set[int]:
+def only_after_the_one_before(region: Region) -> set[int]:
     """The instructions that control reaches only from the one before them in the page, and always in that case."""
     sources: dict[int, list[Instruction]] = {}
     for instruction in region.instructions.values():

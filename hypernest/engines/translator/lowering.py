@@ -11,10 +11,11 @@ hart's engine words.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from hypernest.engines.interpreter.quick import HANDLER, PAGE_MASK, QuickLowering, index_shift
 from hypernest.engines.interpreter.words import CODE_ENTRIES, CODE_ENTRY_BYTES, REMAINING_AT, EngineWords
-from hypernest.engines.translator.anchors import find_anchors
+from hypernest.engines.translator.anchors import find_anchors, only_after_the_one_before
 from hypernest.engines.translator.code_page import PAGE_BYTES, Instruction
 from hypernest.engines.translator.meaning import Place, on_host
 from hypernest.engines.translator.region import Liveness, Region, liveness
@@ -22,12 +23,13 @@ from hypernest.isa.hart import Pure
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.isa.trace import Effect, Returned
-from hypernest.isa.word import Word
+from hypernest.isa.word import Word, signed
 from hypernest.lowering.blocks import LIKELY, bind_results, result_type
 from hypernest.lowering.functions import HART_ALIAS, SLOT_ALIAS, HartText
 from hypernest.lowering.host_float import Leave, host_float
 from hypernest.lowering.slots import SLOT_BYTES
 
+FARTHEST = 2048  # bytes between accesses that share a check
 SLOT_SCALE = SLOT_BYTES // 2  # bytes of slots for a byte of code
 
 
@@ -37,12 +39,35 @@ class RegionText(HartText):
     def __init__(self, layout: Layout, engine_words: Mapping[str, int]) -> None:
         super().__init__(layout, engine_words)
         self.cold: list[str] = []
+        self.asides: list[list[str]] = []
+
+    def aside(self) -> RegionText:
+        """The same for blocks that are printed while others go there, too."""
+        other = self.fork()
+        other.lines = []
+        self.asides.append(other.lines)
+        return other
 
     def seldom(self) -> RegionText:
         """The same function, writing to its end."""
         other = self.fork()
         other.lines = self.cold
         return other
+
+
+@dataclass
+class NearPage:
+    """A page that an access has found: its address, and where virtual address 0 would be in the host."""
+
+    displacement: int  # of the access, from the register that led to it
+    address: str
+    table: str
+    _inside: str = ""
+
+    def inside(self, text: HartText) -> str:
+        """Where in its page the access was."""
+        self._inside = self._inside or text.define(f"and i64 {self.address}, {PAGE_BYTES - 1}")
+        return self._inside
 
 
 class RegionLowering:
@@ -54,6 +79,9 @@ class RegionLowering:
         self.page = region.page
         self.flow: Liveness = liveness(region)
         self.anchors = find_anchors(region)
+        self._straight = only_after_the_one_before(region)
+        self.pages: dict[tuple[Place, bool], NearPage] = {}
+        """Pages that a register, as it is now, points into, by whether they may be written."""
         self.text = RegionText(layout, words.offsets)
         assumed = {place for i in region.instructions.values() if i.meaning.quick for place in i.meaning.assumes}
         self.assumed = {place: isa.usual[place] for place in sorted(assumed)}
@@ -69,7 +97,7 @@ class RegionLowering:
         self._entries()
         variables = [f"  {variable(place)} = alloca {self.type(place)}" for place in self.flow.places]
         variables.append("  %budget.now = alloca i64")
-        lines = [*variables, *text.lines, *body, *text.cold]
+        lines = [*variables, *text.lines, *body, *text.cold, *(line for lines in text.asides for line in lines)]
         return f"define preserve_nonecc void @{name}({HANDLER}) nounwind {{\nentry:\n" + "\n".join(lines) + "\n}\n"
 
     def _entries(self) -> None:
@@ -113,6 +141,8 @@ class RegionLowering:
 
     def _instruction(self, instruction: Instruction) -> None:
         meaning, at = instruction.meaning, instruction.offset
+        if at not in self._straight:
+            self.pages.clear()
         if not meaning.quick:
             self._leave_slowly(self.text, at, self._values(self.text, at))
             return
@@ -123,6 +153,9 @@ class RegionLowering:
             self._leave_slowly(cold, at, values)
         lowering = InstructionLowering(self, instruction)
         lowering.lower(meaning.block)
+        for place, writes in [*self.pages]:
+            if place in meaning.may_write:
+                del self.pages[place, writes]
 
     # --- leaving ---------------------------------------------------------------------------------------------------
 
@@ -220,15 +253,19 @@ class InstructionLowering(QuickLowering):
         super().__init__(text, None)
         self.region, self.instruction = region, instruction
         self.ended = False
+        self._depth = 0
+        self._read: dict[Word, Place] = {}
         text.bind_late(
             instruction.meaning.tracer.unique("next_pc", (), 64),
             lambda text: text.define(f"add i64 %page, {instruction.following}"),
         )
 
     def enter_side(self) -> object:
+        self._depth += 1
         return self.committed, self.ended, dict(self.located)
 
     def leave_side(self, saved: tuple[bool, bool, dict[tuple[Word, int], str]]) -> None:
+        self._depth -= 1
         self.committed, self.ended, self.located = saved
 
     @property
@@ -247,6 +284,50 @@ class InstructionLowering(QuickLowering):
 
     def data_table(self) -> str:
         return "%data"
+
+    # --- memory ----------------------------------------------------------------------------------------------------
+
+    def pointer(self, address: Word, size: int, writes: bool) -> str:
+        """Through the page of an access before, if the same register led there and this one lies in it, too."""
+        text, (place, displacement) = self.text, self._split(address)
+        if place is None or self._depth:
+            return super().pointer(address, size, writes)
+        name = text.value(address)
+        near = self.region.pages.get((place, writes))
+        if near is None or abs(displacement - near.displacement) > FARTHEST:
+            table = self.probe(name, size, writes)
+            self.region.pages[place, writes] = NearPage(displacement, name, table)
+            return text.define(f"getelementptr i8, ptr {table}, i64 {name}")
+        distance = displacement - near.displacement
+        low, high = max(0, -distance), PAGE_BYTES - size - distance  # where in its page the first may be
+        inside = near.inside(text)
+        if low:
+            inside = text.define(f"sub i64 {inside}, {low}")
+        same = text.define(f"icmp ult i64 {inside}, {high - low + 1}")
+        far, joined, before = text.fresh("far"), text.fresh("joined"), text.label
+        text.emit(f"br i1 {same}, label %{joined}, label %{far}{LIKELY}")
+        aside = text.aside()
+        aside.start(far)
+        self.text = aside
+        table = self.probe(name, size, writes)
+        self.text = text
+        aside.emit(f"br label %{joined}")
+        text.start(joined)
+        table = text.define(f"phi ptr [ {near.table}, %{before} ], [ {table}, %{aside.label} ]")
+        return text.define(f"getelementptr i8, ptr {table}, i64 {name}")
+
+    def effect_read(self, effect: Effect, register: str, index: Word | int) -> None:
+        super().effect_read(effect, register, index)
+        self._read[effect.results[0]] = self._place(register, index)
+
+    def _split(self, address: Word) -> tuple[Place | None, int]:
+        """The register and the constant that an address is the sum of, if it is one."""
+        if address in self._read:
+            return self._read[address], 0
+        words = [arg for arg in address.args if isinstance(arg, Word)]
+        if address.op == "add" and words[0] in self._read and words[1].value is not None:
+            return self._read[words[0]], signed(words[1].value, 64)
+        return None, 0
 
     def effect_pure(self, effect: Effect, called: Pure, *arguments: Word) -> None:
         if not on_host(called, arguments):
