@@ -1,7 +1,8 @@
-"""Reference and interpreter in lockstep over windows of real guests: benchmark programs and the boot of Debian."""
+"""Native engines in lockstep with the reference over windows of real guests: benchmarks, and the boot of Debian."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from random import Random
 
@@ -9,6 +10,7 @@ import pytest
 
 from hypernest.benchmark.programs import build_bare
 from hypernest.benchmark.workloads import WORKLOADS, Kind
+from hypernest.engines.translator import TranslatorEngine
 from hypernest.images import Image
 from hypernest.machine import Machine, StopKind
 from tests.engines.equivalence import RAM, differing_registers
@@ -22,12 +24,37 @@ PAGE_FAULTS = ("instruction page fault", "load page fault", "store page fault")
 def test_benchmark_programs(name: str) -> None:
     program = build_bare(BARE[name], None)
     random = Random(name)
-    with Machine(firmware=program.elf, memory="128M") as machine:
+    with Machine(firmware=program.elf, memory="128M", engine="interpreter") as machine:
         for _ in range(3):
             with lockstep(machine):
                 machine.run(3000)
             if machine.run(random.randrange(3_000_000)).kind is not StopKind.LIMIT:
                 break
+
+
+@pytest.mark.parametrize("name", sorted(set(BARE) - {"nothing"}))
+def test_benchmark_programs_in_regions(name: str) -> None:
+    program = build_bare(BARE[name], None)
+    random = Random(name)
+    with Machine(firmware=program.elf, memory="64M", engine="translator") as machine:
+        machine.run(random.randrange(2_000_000, 4_000_000))
+        wait_for_regions(machine)
+        before = machine.stats.translation["steps_translated"]
+        with lockstep(machine):
+            assert machine.run(5000).kind is StopKind.LIMIT
+        assert machine.stats.translation["steps_translated"] > before
+
+
+def wait_for_regions(machine: Machine) -> None:
+    """Run until everything that was hot is compiled."""
+    engine = machine._board.engine
+    assert isinstance(engine, TranslatorEngine)
+    deadline = time.monotonic() + 30
+    machine.run(10_000)
+    while engine._compiler.outstanding:
+        assert time.monotonic() < deadline, "compiling takes too long"
+        machine.run(10_000)
+    assert not engine.problem
 
 
 def run_to_the_timer(machine: Machine) -> None:
@@ -52,7 +79,11 @@ def run_to_a_page_fault(machine: Machine) -> None:
     pytest.fail("there was no page fault in a million instructions")
 
 
-@pytest.mark.parametrize("options", [{}, {"append": "no4lvl"}, {"harts": 2}], ids=["sv57", "sv39", "two harts"])
+@pytest.mark.parametrize(
+    "options",
+    [{"engine": "interpreter"}, {"engine": "translator", "append": "no4lvl"}, {"engine": "translator", "harts": 2}],
+    ids=["interpreter, sv57", "translator, sv39", "translator, two harts"],
+)
 def test_the_boot_of_debian(debian_image: Image, options: dict[str, object]) -> None:
     """Windows of random length, from the first instruction to a command at the shell."""
     random, seen = Random(str(options)), Counter[str]()
@@ -76,9 +107,12 @@ def test_the_boot_of_debian(debian_image: Image, options: dict[str, object]) -> 
 
 
 def test_pieces_of_any_size_are_the_same_run(debian_image: Image) -> None:
-    """The interpreter in one piece and in pieces of 1 to 5000 steps, through traps and interrupts."""
+    """The interpreter in one piece, the translator in pieces of 1 to 5000 steps, through traps and interrupts."""
     random = Random("pieces")
-    with Machine(image=debian_image, memory="128M") as whole, Machine(image=debian_image, memory="128M") as pieces:
+    with (
+        Machine(image=debian_image, memory="128M", engine="interpreter") as whole,
+        Machine(image=debian_image, memory="128M", engine="translator") as pieces,
+    ):
         for ahead in (0, 150_000_000, 250_000_000):
             whole.run(ahead)
             pieces.run(ahead)

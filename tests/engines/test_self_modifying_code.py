@@ -6,6 +6,8 @@ right. `NEW` is the encoding of an instruction that the guest stores over anothe
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from hypernest.engines.hart_state import HartState
@@ -14,6 +16,7 @@ from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.isa.riscv.state import Privilege
 from tests.engines.equivalence import LAYOUT, PAGE, RAM, Pair
 from tests.engines.programs import CSRS, SECOND_VIEW, TABLES, VIRTUAL, map_views
+from tests.engines.translations import EVERYTHING, DirectedTranslator, translator
 
 START = RAM + PAGE
 
@@ -293,8 +296,12 @@ def pair() -> Pair:
 def load(pair: Pair, text: str) -> None:
     """Both engines at reset with a guest in M-mode."""
     pair.write(RAM, bytes(pair.size))
-    pair.set_state(HartState(LAYOUT).snapshot())
     pair.write(START, assemble(text, START, RISCV64.rows, CSRS))
+    load_registers(pair)
+
+
+def load_registers(pair: Pair) -> None:
+    pair.set_state(HartState(LAYOUT).snapshot())
     pair["pc"], pair["mstatus"] = START, 3 << 13
 
 
@@ -314,6 +321,31 @@ def test_stores_to_code(pair: Pair, name: str, size: int) -> None:
     load(pair, text)
     run_to_the_end(pair, size)
     assert pair["x", 10] == expected
+
+
+@pytest.fixture(scope="module")
+def translating() -> Pair:
+    return Pair(1 << 17, DirectedTranslator)
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_stores_to_code_in_regions(translating: Pair, name: str) -> None:
+    """The guest is compiled, from a few places, before it has run."""
+    text, expected = GUESTS[name]
+    engine, random = translator(translating), Random(name)
+    engine.forget()
+    load(translating, text)
+    length = len(assemble(text, START, RISCV64.rows, CSRS))
+    for page in range(START - RAM, START - RAM + length, PAGE):
+        translating["pc"] = RAM + page
+        translating.run(1)  # the page gets slots
+        places = range(page, min(page + PAGE, START - RAM + length), 2)
+        heads = [place % PAGE for place in random.sample(places, min(3, len(places)))]
+        engine.translate(page // PAGE, [0, *heads, PAGE - 2], EVERYTHING)
+    assert engine.counts.regions_installed
+    load_registers(translating)
+    run_to_the_end(translating, random.choice((2070, 2500)))
+    assert translating["x", 10] == expected
 
 
 @pytest.mark.parametrize("size", [1, 4, 2500])

@@ -64,6 +64,6 @@ def decode_record(data: bytes) -> Record | None:
     offsets = [record.head, record.first, record.last, *record.entries]
     if not record.entries or any(not 0 <= each < 4096 for each in offsets) or record.last < record.first:
         return None
-    if len(record.covered) != 256:
+    if len(record.covered) != 256 or any(each % 2 for each in (record.head, *record.entries)):
         return None
     return record if 0 <= record.start < len(record.code) else None
