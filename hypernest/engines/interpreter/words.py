@@ -21,7 +21,7 @@ LARGE_BITS = 4096
 EXPORTS = (
     "slow",  # pointers to functions of the interpreter
     "careful",
-    "resume",
+    "jump",
     "fill_read",
     "fill_write",
     "pures",  # pointer to the table of pure functions, in the order of their names

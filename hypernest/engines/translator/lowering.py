@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hypernest.engines.interpreter.quick import HANDLER, PAGE_MASK, QuickLowering, index_shift
-from hypernest.engines.interpreter.words import CODE_ENTRIES, CODE_ENTRY_BYTES, REMAINING_AT, EngineWords
+from hypernest.engines.interpreter.quick import HANDLER, QuickLowering
+from hypernest.engines.interpreter.words import EngineWords
 from hypernest.engines.translator.anchors import find_anchors, only_after_the_one_before
 from hypernest.engines.translator.code_page import PAGE_BYTES, Instruction
 from hypernest.engines.translator.meaning import Place, on_host
@@ -197,49 +197,8 @@ class RegionLowering:
     def jump_to(self, text: HartText, source: Instruction, target: str) -> None:
         """Go on at a virtual address, through the table of code pages."""
         self.store_state(text, self.flow.dirty_after[source.offset])
-        here = self.count(text, text.get("slots", "ptr"), str(source.offset))
-        left = text.define(f"add i64 {self.budget(text)}, {here}")
-        left = text.define(f"sub i64 {left}, 1")
-        index = text.define(f"lshr i64 {target}, {index_shift(CODE_ENTRY_BYTES)}")
-        index = text.define(f"and i64 {index}, {(CODE_ENTRIES - 1) * CODE_ENTRY_BYTES}")
-        entry = text.define(f"getelementptr i8, ptr {text.get('code_tlb', 'ptr')}, i64 {index}")
-        tag = text.define(f"load i64, ptr {entry}{HART_ALIAS}")
-        page = text.define(f"and i64 {target}, {PAGE_MASK}")
-        hit = text.define(f"icmp eq i64 {page}, {tag}")
-        known, unknown = text.fresh("known"), text.fresh("unknown")
-        text.emit(f"br i1 {hit}, label %{known}, label %{unknown}{LIKELY}")
-        cold = self.text.seldom() if text.lines is not self.text.cold else text
-        text.start(known)
-        place = text.define(f"getelementptr i8, ptr {entry}, i64 8")
-        slots = text.define(f"load ptr, ptr {place}{HART_ALIAS}")
-        place = text.define(f"getelementptr i8, ptr {entry}, i64 16")
-        text.put("bias", text.define(f"load i64, ptr {place}{HART_ALIAS}"))
-        text.put("slots", slots, "ptr")
-        inside = text.define(f"and i64 {target}, {~PAGE_MASK & ~1}")
-        at = text.define(f"shl i64 {inside}, 3")
-        slot = text.define(f"getelementptr i8, ptr {slots}, i64 {at}")
-        budget = text.define(f"sub i64 {left}, {self.count(text, slots, inside)}")
-        self.go_if_enough(text, slot, budget)
-        cold.start(unknown)
-        cold.put("pc", target)
-        cold.put("remaining", left)
-        tail_call(cold, "resume", "null", "0")
-
-    def count(self, text: HartText, slots: str, inside: str) -> str:
-        """How many instructions follow up to the end of the page, as its block of slots says."""
-        at = text.define(f"add i64 {inside}, {REMAINING_AT}")
-        place = text.define(f"getelementptr i8, ptr {slots}, i64 {at}")
-        return text.define(f"zext i16 {text.define(f'load i16, ptr {place}{SLOT_ALIAS}')} to i64")
-
-    def go_if_enough(self, text: HartText, slot: str, budget: str) -> None:
-        """Go on at a slot, carefully if the steps may run out in its page."""
-        enough = text.define(f"icmp sge i64 {budget}, 0")
-        on, careful = text.fresh("on"), text.fresh("careful")
-        text.emit(f"br i1 {enough}, label %{on}, label %{careful}{LIKELY}")
-        text.start(on)
-        tail_call(text, text.define(f"load ptr, ptr {slot}{SLOT_ALIAS}"), slot, budget)
-        text.start(careful)
-        tail_call(text, "careful", slot, budget)
+        text.put("pc", target)
+        tail_call(text, "jump", self.slot(text, source.offset), self.budget(text))
 
 
 class InstructionLowering(QuickLowering):

@@ -194,9 +194,57 @@ define internal preserve_nonecc void @region_careful(ptr %op, ptr %hart, ptr %ra
   ret void
 }
 
-define internal preserve_nonecc void @region_resume(ptr %op, ptr %hart, ptr %ram, i64 %unused) noinline {
+; The instruction at %op has jumped to pc: go on there, through the table of code pages.
+define internal preserve_nonecc void @region_jump(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+entry:
+  %slots.h = GET ptr slots
+  %first = ptrtoint ptr %slots.h to i64
+  %this = ptrtoint ptr %op to i64
+  %distance = sub i64 %this, %first
+  %inside.h = lshr i64 %distance, 3
+  %count.ha = add i64 %inside.h, ${REMAINING_AT}
+  %count.hp = getelementptr i8, ptr %slots.h, i64 %count.ha
+  %count.hn = load i16, ptr %count.hp, !tbaa !6
+  %count.h = zext i16 %count.hn to i64
+  %left.a = add i64 %budget, %count.h
+  %left = sub i64 %left.a, 1
+  %pc = GET i64 pc
+  %table = GET ptr code_tlb
+  %index.a = lshr i64 %pc, ${CODE_SHIFT}
+  %index = and i64 %index.a, ${CODE_MASK}
+  %entry.p = getelementptr i8, ptr %table, i64 %index
+  %tag = load i64, ptr %entry.p, !tbaa !4
+  %page = and i64 %pc, -4096
+  %hit = icmp eq i64 %tag, %page
+  br i1 %hit, label %known, label %unknown, !prof !0
+known:
+  %slots.p = getelementptr i8, ptr %entry.p, i64 8
+  %slots = load ptr, ptr %slots.p, !tbaa !4
+  %bias.p = getelementptr i8, ptr %entry.p, i64 16
+  %bias = load i64, ptr %bias.p, !tbaa !4
+  PUT ptr %slots slots
+  PUT i64 %bias bias
+  %inside = and i64 %pc, 4094
+  %slot.at = shl i64 %inside, 3
+  %slot = getelementptr i8, ptr %slots, i64 %slot.at
+  %count.at = add i64 %inside, ${REMAINING_AT}
+  %count.p = getelementptr i8, ptr %slots, i64 %count.at
+  %count.n = load i16, ptr %count.p, !tbaa !6
+  %count = zext i16 %count.n to i64
+  %budget.n = sub i64 %left, %count
+  %enough = icmp sge i64 %budget.n, 0
+  br i1 %enough, label %go, label %scarce, !prof !0
+go:
+  %handler = load ptr, ptr %slot, !tbaa !6
+  musttail call preserve_nonecc void %handler(ptr %slot, ptr %hart, ptr %ram, i64 %budget.n)
+  ret void
+scarce:
+  musttail call preserve_nonecc void @region_careful(ptr %slot, ptr %hart, ptr %ram, i64 %budget.n)
+  ret void
+unknown:
   %shared = GET ptr shared
   COUNT left_to_unknown_page
+  PUT i64 %left remaining
   musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
   ret void
 }
