@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,13 @@ from hypernest.private_files import is_private, make_folder
 MAGIC = b"hypernest object 1\n"
 
 
+@cache
 def source_digest() -> bytes:
-    """A digest of the modules that the generated code depends on."""
+    """A digest of the modules that the generated code depends on, as they were when this process first asked.
+
+    Python keeps the modules that it has imported, so a process whose files are replaced under it (an upgrade) must not
+    take up native code that fits the new ones.
+    """
     package = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for folder in ("isa", "lowering", "engines"):

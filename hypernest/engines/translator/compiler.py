@@ -8,7 +8,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any
 
-from hypernest.engines.interpreter.object_code import target_machine
+from hypernest.engines.interpreter.object_code import source_digest, target_machine
 from hypernest.engines.interpreter.words import EngineWords
 from hypernest.engines.translator.code_page import CodePage, Translations
 from hypernest.engines.translator.lowering import RegionLowering
@@ -90,8 +90,13 @@ def _compiler(pures: tuple[str, ...]) -> Compiler:
 
 
 def answer(data: bytes) -> bytes:
-    """The worker's function: an encoded `Request` in, an encoded `Reply` out."""
+    """The worker's function: an encoded `Request` in, an encoded `Reply` out.
+
+    RuntimeError in a process that began from other sources than the one that asks: regions would not fit.
+    """
     request = decode_request(data)
+    if request.sources != source_digest():
+        raise RuntimeError("hypernest was changed on the disk while it ran")
     compiler = _compiler(tuple(request.pures))
     executed = int.from_bytes(request.executed, "little")
     records, refused, problem = [], [], ""

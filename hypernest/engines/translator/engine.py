@@ -18,7 +18,7 @@ from hypernest.cache import cache_folder
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter.engine import InterpreterEngine
-from hypernest.engines.interpreter.object_code import generator
+from hypernest.engines.interpreter.object_code import generator, source_digest
 from hypernest.engines.interpreter.words import COVERED_AT, HEAT_ENTRIES, REPORTS
 from hypernest.engines.translator.arena import Arena, ArenaFull
 from hypernest.engines.translator.compiler import answer, page_digest
@@ -183,7 +183,9 @@ class TranslatorEngine(InterpreterEngine):
             bits = self._executed_bits.raw
             known = self._known.get(page_digest(code), {})
             targets = list(dict.fromkeys([*heads, *known]))
-            self._compiler.submit(encode(Request(page, code, bits, heads[:MOST_HEADS], targets, self._pures)))
+            self._compiler.submit(
+                encode(Request(page, code, bits, heads[:MOST_HEADS], targets, self._pures, source_digest()))
+            )
 
     def _heat_of(self, page: int, head: int) -> int:
         return self._heat[(page * PAGE + head) // 2 % HEAT_ENTRIES]
@@ -195,7 +197,9 @@ class TranslatorEngine(InterpreterEngine):
         """
         code = self._memory.read(self._memory.base + page * PAGE, PAGE)
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
-            self._receive(answer(encode(Request(page, code, self._executed_bits.raw, heads, heads, self._pures))))
+            self._receive(
+                answer(encode(Request(page, code, self._executed_bits.raw, heads, heads, self._pures, source_digest())))
+            )
 
     def executed(self, page: int) -> list[int]:
         """The offsets in a page of RAM at which instructions were executed since it was decoded."""

@@ -14,6 +14,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     heads: list[int]
     targets: list[int]  # other hot places of the page
     pures: list[str]  # the interpreter's table of pure functions
+    sources: bytes  # the digest of the modules that the asking process was made of
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):

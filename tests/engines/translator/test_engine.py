@@ -150,6 +150,21 @@ def test_the_compiler_process_cannot_be_imported(monkeypatch: pytest.MonkeyPatch
     runs_on_rightly(made, hart, memory)
 
 
+def test_hypernest_is_replaced_on_the_disk_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiler's process begins from the new files; what it would make does not fit into this process."""
+    monkeypatch.setattr(engine, "source_digest", lambda: b"of older files")
+    made, hart, memory = translating()
+    deadline = time.monotonic() + 30
+    while not made.problem:
+        assert time.monotonic() < deadline
+        made.run(hart, 100_000)
+        time.sleep(0.001)
+    assert "hypernest was changed on the disk while it ran" in made.problem
+    runs_on_rightly(made, hart, memory)
+    assert not made.counts.regions_installed
+    made.close()
+
+
 def no_memory(size: int) -> Arena:
     if size:
         raise PermissionError(13, "Permission denied")
