@@ -1,4 +1,4 @@
-"""Every instruction, on the reference engine and on the interpreter, from the same random and corner states."""
+"""Every instruction, on the reference engine and on native ones, from the same random and corner states."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypernest.isa.riscv.riscv64 import RISCV64
-from hypernest.isa.riscv.state import Privilege
+from hypernest.isa.riscv.state import Privilege, Status
 from hypernest.isa.row import Row
-from tests.engines.equivalence import RAM, Pair
-from tests.engines.random_states import CORNERS, DOUBLES, SINGLES, StateMaker, aim, encoding, place
+from tests.engines.equivalence import PAGE, RAM, Pair
+from tests.engines.random_states import CODE, CORNERS, DOUBLES, SINGLES, StateMaker, aim, encoding, place
+from tests.engines.translations import EVERYTHING, DirectedTranslator, translator
 
 CASES = 60  # of each kind, for each instruction
+REGIONS, CASES_IN_REGION = 2, 8
+NOP = 0x13.to_bytes(4, "little")
+LEFT_TO_THE_INTERPRETER = {"cbo.inval", "cbo.clean", "cbo.flush", "cbo.zero"}
+"""Instructions that form no region of their own, beside system instructions."""
 
 ROWS = list(RISCV64.rows.values())
 every_instruction = pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
@@ -45,6 +50,42 @@ def test_in_machine_mode(pair: Pair, row: Row) -> None:
         if random.random() < 0.7:
             aim(maker, row, code)
         check(pair, maker, row, code, f"{row.name} case {number}")
+
+
+@pytest.fixture(scope="module")
+def translating() -> Pair:
+    return Pair(1 << 17, DirectedTranslator)
+
+
+@every_instruction
+def test_in_a_region(translating: Pair, row: Row) -> None:
+    """Twice in a row with different operands, in a region at the end of a page, from several states."""
+    random = Random(f"region {row.name}")
+    engine, ran = translator(translating), 0
+    for number in range(REGIONS):
+        codes = [encoding(row, random), encoding(row, random)]
+        data = b"".join(code.to_bytes(row.length, "little") for code in codes)
+        start = CODE + PAGE - len(data) - 4
+        engine.forget()
+        for case in range(CASES_IN_REGION):
+            maker = StateMaker(random, translating.size)
+            maker.plain()
+            maker.registers()
+            aim(maker, row, random.choice(codes))
+            maker.memory[start : start + len(data) + 4] = data + NOP
+            maker.set("mstatus", random.choice((3, 3, 1)) << Status.FS)
+            maker.set("frm", random.choice((0, 0, 0, random.randrange(8))))
+            maker.set("pc", RAM + start)
+            translating.now = maker.now
+            if not case:
+                translating.write(RAM, bytes(maker.memory))
+                translating.set_state(maker.words)
+                translating.run(1)  # the page gets slots
+                translating.write(RAM, bytes(maker.memory))
+                ran += len(engine.translate(CODE // PAGE, [start % PAGE, start % PAGE + row.length], EVERYTHING))
+            translating.set_state(maker.words)
+            translating.run(3, about=f"{row.name} {number} case {case}, {codes[0]:#x} {codes[1]:#x}")
+    assert bool(ran) != (row.system or row.name in LEFT_TO_THE_INTERPRETER)
 
 
 @every_instruction

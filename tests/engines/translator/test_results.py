@@ -17,8 +17,12 @@ from hypernest.benchmark.programs import build_bare
 from hypernest.benchmark.workloads import WORKLOADS, Kind
 from hypernest.engines.translator import TranslatorEngine
 from hypernest.engines.translator import engine as translator_engine
+from hypernest.isa.assembler import assemble
+from hypernest.isa.riscv.riscv64 import RISCV64
+from hypernest.isa.riscv.state import Interrupt
 from hypernest.machine import Machine, StopKind
 from tests.engines.equivalence import LAYOUT, PAGE, RAM
+from tests.engines.programs import CSRS
 from tests.engines.translator.test_compiler_process import exists
 
 MEMORY = 48 << 20
@@ -43,13 +47,13 @@ def machine_of(name: str, engine: str) -> Machine:
     return Machine(firmware=program.elf, memory=MEMORY, engine=engine)
 
 
-def end_of(machine: Machine) -> End:
+def end_of(machine: Machine, memory: int = MEMORY) -> End:
     hart = machine._board.harts[0]
     words = hart.words[: LAYOUT.words]
     for at in (*_LEFT_OUT, LAYOUT.index["x"] + 32):
         words[at] = 0
     digest = blake2b()
-    for at in range(RAM, RAM + MEMORY, 1 << 20):
+    for at in range(RAM, RAM + memory, 1 << 20):
         digest.update(machine.memory.read(at, 1 << 20))
     registers = b"".join(word.to_bytes(8, "little") for word in words)
     return End(registers, digest.hexdigest(), machine.instructions, machine.now, machine.console.read())
@@ -144,6 +148,69 @@ def test_every_guest_ends_the_same_in_regions(name: str) -> None:
 @pytest.mark.parametrize("name", ["integer", "sort", "nbody"])
 def test_whenever_regions_come_the_end_is_the_same(name: str, way: str) -> None:
     check(name, WAYS[way], f"{way} {name}")
+
+
+TIMER = f"""
+    la   t0, handler
+    csrw mtvec, t0
+    li   t0, {1 << 63}
+    csrw menvcfg, t0
+    li   t0, {1 << Interrupt.SUPERVISOR_TIMER}
+    csrw mie, t0
+    csrr t0, time
+    addi t0, t0, 20
+    csrw stimecmp, t0
+    li   s2, 88172645463325252
+    csrrsi x0, mstatus, 8
+1:  addi a0, a0, 1
+    mul  a1, a1, s2
+    add  a1, a1, a0
+    andi t1, a0, 31
+    bnez t1, 1b
+    csrr a2, time
+    xor  a1, a1, a2
+    csrr a3, instret
+    add  a1, a1, a3
+    j    1b
+handler:
+    csrr t5, mepc
+    add  s3, s3, t5
+    xor  s3, s3, a0
+    addi s4, s4, 1
+    slli t5, s2, 13             # xorshift
+    xor  s2, s2, t5
+    srli t5, s2, 7
+    xor  s2, s2, t5
+    slli t5, s2, 17
+    xor  s2, s2, t5
+    andi t5, s2, 3
+    csrr t6, time
+    add  t5, t5, t6
+    addi t5, t5, 1
+    csrw stimecmp, t5
+    mret
+"""
+
+
+def test_timer_interrupts_come_before_the_same_instruction() -> None:
+    """Some hundred of them, at odd moments, in a loop of one region; the machine runs on in pieces of any size."""
+    program, random = assemble(TIMER, RAM, RISCV64.rows, CSRS), Random("timer")
+    kinds = ("reference", "interpreter", "translator")
+    machines = [Machine(firmware=program, memory="16M", engine=kind) for kind in kinds]
+    steps, pieces = 24_000, 60
+    reference, interpreter, translating = machines
+    translating.run(500)
+    engine_of(translating).translate_now(0, engine_of(translating).executed(0))
+    for _ in range(pieces):
+        translating.run(random.randrange(1, steps // pieces))
+    translating.run(steps - translating.instructions)
+    reference.run(steps)
+    interpreter.run(steps)
+    ends = [end_of(machine, 16 << 20) for machine in machines]
+    assert ends[0] == ends[1] == ends[2] and machines[0].harts[0].x["s4"] > 60
+    assert engine_of(translating).counts.regions_installed
+    for machine in machines:
+        machine.close()
 
 
 def test_closing_while_compiling_leaves_no_process() -> None:
