@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from hypernest.engines.interpreter.quick import HANDLER, QuickLowering
+from hypernest.engines.interpreter.quick import HANDLER, PAGE_MASK, QuickLowering
 from hypernest.engines.interpreter.words import EngineWords
 from hypernest.engines.translator.anchors import find_anchors, only_after_the_one_before
 from hypernest.engines.translator.code_page import PAGE_BYTES, Instruction
+from hypernest.engines.translator.loops import find_walkers
 from hypernest.engines.translator.meaning import Place, on_host
 from hypernest.engines.translator.region import Liveness, Region, liveness
 from hypernest.isa.hart import Pure
@@ -29,6 +31,7 @@ from hypernest.lowering.functions import HART_ALIAS, SLOT_ALIAS, HartText
 from hypernest.lowering.host_float import Leave, host_float
 from hypernest.lowering.slots import SLOT_BYTES
 
+NO_PAGE = 1 << 11  # differs from every address of which the bits for the page and alignment are kept
 FARTHEST = 2048  # bytes between accesses that share a check
 SLOT_SCALE = SLOT_BYTES // 2  # bytes of slots for a byte of code
 
@@ -55,6 +58,13 @@ class RegionText(HartText):
         return other
 
 
+class WalkVariables(NamedTuple):
+    """Local variables for the page that a register led to last: its address, and where address 0 would be then."""
+
+    page: str
+    table: str
+
+
 @dataclass
 class NearPage:
     """A page that an access has found: its address, and where virtual address 0 would be in the host."""
@@ -79,6 +89,8 @@ class RegionLowering:
         self.page = region.page
         self.flow: Liveness = liveness(region)
         self.anchors = find_anchors(region)
+        self.walkers = find_walkers(region)
+        self._walks: dict[tuple[Place, bool], WalkVariables] = {}
         self._straight = only_after_the_one_before(region)
         self.pages: dict[tuple[Place, bool], NearPage] = {}
         """Pages that a register, as it is now, points into, by whether they may be written."""
@@ -97,11 +109,20 @@ class RegionLowering:
         self._entries()
         variables = [f"  {variable(place)} = alloca {self.type(place)}" for place in self.flow.places]
         variables.append("  %budget.now = alloca i64")
+        variables += [f"  {walk.page} = alloca i64" for walk in self._walks.values()]
+        variables += [f"  {walk.table} = alloca ptr" for walk in self._walks.values()]
         lines = [*variables, *text.lines, *body, *text.cold, *(line for lines in text.asides for line in lines)]
         return f"define preserve_nonecc void @{name}({HANDLER}) nounwind {{\nentry:\n" + "\n".join(lines) + "\n}\n"
 
+    def walk_variables(self, place: Place, writes: bool) -> WalkVariables:
+        """The variables for the page that a register led to last."""
+        name = f"{variable(place)}.{'write' if writes else 'read'}"
+        return self._walks.setdefault((place, writes), WalkVariables(f"{name}.page", f"{name}.table"))
+
     def _entries(self) -> None:
         text = self.text
+        for each in self._walks.values():
+            text.emit(f"store i64 {NO_PAGE}, ptr {each.page}")
         text.emit("store i64 %budget, ptr %budget.now")
         for name, word, type_ in (("slots", "slots", "ptr"), ("bias", "bias", "i64"), ("data", "data_tlb", "ptr")):
             text.emit(f"%{name} = load {type_}, ptr {text.at(word)}{HART_ALIAS}")
@@ -252,6 +273,8 @@ class InstructionLowering(QuickLowering):
         if place is None or self._depth:
             return super().pointer(address, size, writes)
         name = text.value(address)
+        if place in self.region.walkers.get(self.instruction.offset, ()):
+            return self._walk(place, name, size, writes)
         near = self.region.pages.get((place, writes))
         if near is None or abs(displacement - near.displacement) > FARTHEST:
             table = self.probe(name, size, writes)
@@ -274,6 +297,25 @@ class InstructionLowering(QuickLowering):
         text.start(joined)
         table = text.define(f"phi ptr [ {near.table}, %{before} ], [ {table}, %{aside.label} ]")
         return text.define(f"getelementptr i8, ptr {table}, i64 {name}")
+
+    def _walk(self, place: Place, address: str, size: int, writes: bool) -> str:
+        """Through the page that the register led to last, kept in local variables."""
+        text, names = self.text, self.region.walk_variables(place, writes)
+        page = text.define(f"and i64 {address}, {PAGE_MASK | size - 1}")  # and is it aligned?
+        known = text.define(f"load i64, ptr {names.page}")
+        same, on = text.define(f"icmp eq i64 {page}, {known}"), text.fresh("on")
+        far = text.fresh("far")
+        text.emit(f"br i1 {same}, label %{on}, label %{far}{LIKELY}")
+        aside = text.aside()
+        aside.start(far)
+        self.text = aside
+        table = self.probe(address, size, writes)
+        self.text = text
+        aside.emit(f"store i64 {aside.define(f'and i64 {address}, {PAGE_MASK}')}, ptr {names.page}")
+        aside.emit(f"store ptr {table}, ptr {names.table}")
+        aside.emit(f"br label %{on}")
+        text.start(on)
+        return text.define(f"getelementptr i8, ptr {text.define(f'load ptr, ptr {names.table}')}, i64 {address}")
 
     def effect_read(self, effect: Effect, register: str, index: Word | int) -> None:
         super().effect_read(effect, register, index)

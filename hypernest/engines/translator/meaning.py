@@ -43,6 +43,8 @@ class Meaning:
     """Can it turn out during execution that the instruction must be left to complete execution?"""
     stores: bool
     """Does it change memory, so that it must not be done twice?"""
+    steps: frozenset[Place]
+    """Registers to which it only adds a constant."""
     assumes: frozenset[Place]
     """Registers that must hold what they usually do."""
     branches: tuple[int, ...]
@@ -119,6 +121,7 @@ class Meanings:
             not row.system and _quick(block),
             any(effect.kind in _MAY_LEAVE or effect.kind == "pure" for effect in effects) or _traps(block),
             any(effect.kind == "store" for effect in effects),
+            frozenset(_place(e) for e in effects if e.kind == "write" and _is_step(e, effects)),
             frozenset(tracer.relied_on),
             tuple(branches),
             jumps,
@@ -143,6 +146,17 @@ def _constant(value: Word | int) -> int:
 
 def _place(effect: Effect) -> Place:
     return effect.arguments[0], _constant(effect.arguments[1])
+
+
+def _is_step(write: Effect, effects: list[Effect]) -> bool:
+    """Does it write what the register held plus a constant?"""
+    value = write.arguments[2]
+    if not isinstance(value, Word) or value.op != "add":
+        return False
+    base, constant = (arg for arg in value.args if isinstance(arg, Word))
+    return constant.value is not None and any(
+        e.kind == "read" and e.results[0] is base and _place(e) == _place(write) for e in effects
+    )
 
 
 def _always_written(block: Block) -> set[Place]:
