@@ -20,6 +20,7 @@ from hypernest.engines.translator.anchors import find_anchors, only_after_the_on
 from hypernest.engines.translator.code_page import PAGE_BYTES, Instruction
 from hypernest.engines.translator.loops import find_walkers
 from hypernest.engines.translator.meaning import Place, on_host
+from hypernest.engines.translator.ranges import Ranges
 from hypernest.engines.translator.region import Liveness, Region, liveness
 from hypernest.isa.hart import Pure
 from hypernest.isa.isa import Isa
@@ -94,6 +95,7 @@ class RegionLowering:
         self._straight = only_after_the_one_before(region)
         self.pages: dict[tuple[Place, bool], NearPage] = {}
         """Pages that a register, as it is now, points into, by whether they may be written."""
+        self.ranges = Ranges()
         self.text = RegionText(layout, words.offsets)
         assumed = {place for i in region.instructions.values() if i.meaning.quick for place in i.meaning.assumes}
         self.assumed = {place: isa.usual[place] for place in sorted(assumed)}
@@ -164,6 +166,7 @@ class RegionLowering:
         meaning, at = instruction.meaning, instruction.offset
         if at not in self._straight:
             self.pages.clear()
+            self.ranges.clear()
         if not meaning.quick:
             self._leave_slowly(self.text, at, self._values(self.text, at))
             return
@@ -273,8 +276,10 @@ class InstructionLowering(QuickLowering):
         if place is None or self._depth:
             return super().pointer(address, size, writes)
         name = text.value(address)
-        if place in self.region.walkers.get(self.instruction.offset, ()):
-            return self._walk(place, name, size, writes)
+        walkers = self.region.walkers.get(self.instruction.offset, frozenset())
+        for each in (place, self.region.ranges.table(place)):
+            if each in walkers:
+                return self._walk(each, name, size, writes)
         near = self.region.pages.get((place, writes))
         if near is None or abs(displacement - near.displacement) > FARTHEST:
             table = self.probe(name, size, writes)
@@ -363,6 +368,10 @@ class InstructionLowering(QuickLowering):
     def effect_write(self, effect: Effect, register: str, index: Word | int, value: Word) -> None:
         place = self._place(register, index)
         self.committed = True
+        if self._depth:
+            self.region.ranges.forget(place)
+        else:
+            self.region.ranges.write(place, value, self._read)
         if place != (self.region.isa.sink[0], 0):
             name, type_ = self.text.value(value.zext(64)), self.region.type(place)
             if type_ != "i64":
