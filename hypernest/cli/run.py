@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="how instructions run (auto)",
     )
+    add(
+        "--memory-path",
+        choices=("soft", "host"),
+        default="soft",
+        help="how compiled code finds memory: a table in software or pages of the host (soft)",
+    )
     add("--limit", metavar="N", type=count, help="stop after N guest instructions with exit status 124")
     add(
         "--stats",
@@ -90,7 +96,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if os.isatty(STANDARD_INPUT) and os.isatty(STANDARD_OUTPUT):
         terminal = Terminal(STANDARD_INPUT, STANDARD_OUTPUT)
     backend = terminal or streams(arguments, image)
-    machine = make_machine(arguments, image, arguments.engine, backend, terminal)
+    machine = make_machine(arguments, image, arguments.engine, backend, terminal, arguments.memory_path)
     if terminal:
         terminal.resized = machine.console.resize
     with machine:
@@ -125,6 +131,7 @@ def make_machine(
     engine: str,
     backend: ConsoleBackend | None,
     terminal: Terminal | None,
+    memory_path: str = "soft",
 ) -> Machine:
     """The machine that the arguments of `add_guest_arguments` describe."""
     from hypernest.machine.machine import Machine
@@ -139,6 +146,7 @@ def make_machine(
         memory=arguments.memory,
         harts=arguments.harts,
         engine=engine,
+        memory_path=memory_path,
         console=backend,
         clock="wall" if terminal else "virtual",
         reboot=arguments.exec is None,

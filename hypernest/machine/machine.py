@@ -19,7 +19,7 @@ from hypernest.machine.boot import BootPlan, Loaded, boot
 from hypernest.machine.boot_files import Source
 from hypernest.machine.configuration import FilePath, choice, memory_size, number_of_harts, open_disks
 from hypernest.machine.console import Console
-from hypernest.machine.engines import ENGINES, engine_maker
+from hypernest.machine.engines import ENGINES, MEMORY_PATHS, engine_maker
 from hypernest.machine.harts import HostHart, MachineHart
 from hypernest.machine.host_access import MachineMemory
 from hypernest.machine.outcome import LIMIT_REACHED, StopKind, StopReason
@@ -53,8 +53,9 @@ class Machine:
     built-in SBI enters the kernel in S-mode; with `firmware` that program starts in M-mode instead and finds the
     kernel behind it, if there is one. `append` is put behind the image's kernel command line.
 
-    `engine` is `auto`, `reference`, `interpreter` or `translator`. `disks` are paths of raw disk images, or (path,
-    read-only) pairs.
+    `engine` is `auto`, `reference`, `interpreter` or `translator`; `memory_path` is how compiled code finds memory:
+    a table in software (`soft`) or host pages (`host`: quicker where the guest seldom changes its page tables).
+    `disks` are paths of raw disk images, or (path, read-only) pairs.
     `console` is a back end to attach a person or a pipe; without one the guest is spoken to with `Machine.console`.
     With `clock="wall"` idle time passes as outside; with `"virtual"` it is skipped, and a run follows from the
     arguments, `seed` included, to the bit. When the guest asks for a reset it restarts from its files, unless `reboot`
@@ -75,6 +76,7 @@ class Machine:
         memory: int | str = "512M",
         harts: int = 1,
         engine: str = "auto",
+        memory_path: str = "soft",
         console: ConsoleBackend | None = None,
         seed: int = 0,
         clock: str = "virtual",
@@ -83,7 +85,9 @@ class Machine:
         begin = time.perf_counter()
         self._memory_size = memory_size(memory)
         self._harts = number_of_harts(harts)
-        self._engine_name, self._make_engine = engine_maker(choice("engine", engine, ENGINES))
+        self._engine_name, self._make_engine = engine_maker(
+            choice("engine", engine, ENGINES), choice("memory path", memory_path, MEMORY_PATHS)
+        )
         self._follow_wall = choice("clock", clock, ("virtual", "wall")) == "wall"
         if not 0 <= seed < 1 << 64:
             raise BadConfiguration(f"the seed {seed} is not possible: give a number of 64 bits")

@@ -60,6 +60,11 @@ class GuestMemory:
         os.ftruncate(self._file, size)
         return mmap.mmap(self._file, size)
 
+    @property
+    def file(self) -> int | None:
+        """The descriptor of the file that holds the RAM from its first byte, to map it again; None if there is none."""
+        return self._file
+
     def contains(self, address: int, count: int) -> bool:
         """Whether all of the `count` bytes at `address` are RAM; a negative count never is."""
         return count >= 0 and self.base <= address and address + count <= self.end

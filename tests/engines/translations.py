@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from hypernest.engines.engine import Devices
 from hypernest.engines.translator import TranslatorEngine, engine
 from hypernest.engines.translator.compiler import answer
+from hypernest.engines.translator.host_pages import MemoryPath
 from hypernest.engines.translator.record import decode_record, decode_reply, decode_request, encode
 from hypernest.isa.isa import Isa
 from hypernest.memory import GuestMemory
@@ -42,8 +43,15 @@ class _Forgetful:
 class DirectedTranslator(TranslatorEngine):
     """Compiles what `translate` says, at once."""
 
-    def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices, cache: Path | None = None) -> None:
-        super().__init__(isa, memory, devices, cache)
+    def __init__(
+        self,
+        isa: Isa,
+        memory: GuestMemory,
+        devices: Devices,
+        cache: Path | None = None,
+        memory_path: MemoryPath = MemoryPath.SOFT,
+    ) -> None:
+        super().__init__(isa, memory, devices, cache, memory_path)
         self._store = _Forgetful()  # type: ignore[assignment]
         self._set_shared("hot", 0)  # samples that are never reached
 

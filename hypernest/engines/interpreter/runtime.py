@@ -36,6 +36,12 @@ from hypernest.engines.interpreter.words import (
     SHARED,
     WALK,
     WARM_SLICE,
+    WINDOW_BITS,
+    WINDOW_PAGES,
+    WINDOW_RUN,
+    WINDOW_STRIDE,
+    WINDOW_ZERO,
+    WRITABLE_PLACES,
     WRITES_AT,
     EngineWords,
 )
@@ -87,6 +93,11 @@ def print_runtime(layout: Layout, words: EngineWords, illegal_instruction: int) 
         "DATA_ENTRY_BYTES": DATA_ENTRY_BYTES, "CODE_BYTES": code, "CODE_TABLES_BYTES": code * CONTEXTS,
         "CODE_SHIFT": index_shift(CODE_ENTRY_BYTES), "CODE_MASK": (CODE_ENTRIES - 1) * CODE_ENTRY_BYTES,
         "large": 8 * words.large, "LARGE_MASK": LARGE_BITS - 1, "LARGE_BYTES": LARGE_BITS // 8,
+        "mapped": 8 * words.mapped, "WINDOW_STRIDE": WINDOW_STRIDE, "WINDOWS_BYTES": CONTEXTS * WINDOW_STRIDE,
+        "WINDOW_ZERO": WINDOW_ZERO, "WINDOW_BITS": WINDOW_BITS, "WINDOW_HALF": 1 << WINDOW_BITS - 1,
+        "WINDOW_RUN": WINDOW_RUN, "RUN_MASK": WINDOW_RUN - 1, "WINDOW_PAGES": WINDOW_PAGES,
+        "LAST_CONTEXT": CONTEXTS - 1, "MACHINE_ZERO": 3 * WINDOW_STRIDE + WINDOW_ZERO,
+        "PLACES": WRITABLE_PLACES, "PLACES_BYTES": 8 * WRITABLE_PLACES,
         "PAGE_SLOTS": PAGE_SLOTS, "COVERED_AT": COVERED_AT, "COVERED_BYTES": PAGE_SLOTS // 8,
         "REMAINING_AT": REMAINING_AT,
         "COLD_SLICE": COLD_SLICE, "WARM_SLICE": WARM_SLICE, "WALK": WALK, "HEAT_MASK": HEAT_ENTRIES - 1,
@@ -95,7 +106,17 @@ def print_runtime(layout: Layout, words: EngineWords, illegal_instruction: int) 
     }  # fmt: skip
     texts = [
         _expand(name, values)
-        for name in ("dispatch", "sampling", "adoption", "attend", "step", "code_pages", "translations", "entries")
+        for name in (
+            "dispatch",
+            "sampling",
+            "adoption",
+            "attend",
+            "step",
+            "code_pages",
+            "translations",
+            "host_pages",
+            "entries",
+        )
     ]
     texts += [
         _expand(name, values | {"ACCESS": int(access), "TAG": WRITES_AT if access is Access.WRITE else 0})

@@ -17,6 +17,16 @@ CODE_ENTRY_BYTES = 32  # tag, slots, pc bias
 CONTEXTS = 4
 LARGE_BITS = 4096
 
+# Host pages, the other memory path of regions: a hart has one window of host addresses for each context, all of one
+# stride. Virtual addresses from -(1 << 38) are there at their place, with a guard on both sides.
+WINDOW_BITS = 39
+WINDOW_GUARD = 1 << 16
+WINDOW_STRIDE = (1 << WINDOW_BITS) + 2 * WINDOW_GUARD
+WINDOW_ZERO = WINDOW_GUARD + (1 << WINDOW_BITS - 1)  # where virtual address 0 is in a window
+WINDOW_PAGES = 16_000  # that are mapped at once: hosts limit how many mappings a process has
+WINDOW_RUN = 1 << 21  # bytes that are mapped at once where virtual addresses are physical ones
+WRITABLE_PLACES = 2  # windows in which a page of RAM can be written at a time
+
 # What translated regions reach through the hart, because their code is put where it can refer to nothing by name.
 EXPORTS = (
     "slow",  # pointers to functions of the interpreter
@@ -50,6 +60,9 @@ SCALARS = (
     "scratch",  # a slot (two words) for complete execution
     "scratch_operands",
     "walked",  # the last slice ended with a walk
+    "windows",  # host pages: pointer to the first window, null if there are none
+    "window",  # pointer: virtual address 0 in the window of the present data context
+    "windows_used",  # is anything mapped in them?
     "reserve",  # steps of the run that are not yet part of `remaining`: see `native/sampling.ll`
     *EXPORTS,
 )
@@ -59,6 +72,11 @@ SHARED = (
     "code_pages",  # pointer to an array with a pointer to the slots of each RAM page, null if none
     "pages",  # RAM pages
     "ram",  # pointer to the first
+    "memory_file",  # host pages: the descriptor of RAM
+    "writable_at",  # pointer to the places where each page of RAM can be written, null without host pages
+    "pages_mapped",  # about, since everything was last unmapped
+    "host_pages_mapped",  # statistics
+    "host_pages_flushed",
     "pool",  # pointer to the memory that slots are made in
     "pool_size",
     "pool_used",
@@ -89,7 +107,8 @@ SHARED = (
     "left_to_unknown_page",
     "traps",  # 128 words: exceptions by cause, then interrupts by cause
 )
-COUNTERS = ("pages_decoded", "pages_dropped", "pool_flushes", "steps_translated", "steps_interpreted", "left_slowly",
+COUNTERS = ("pages_decoded", "pages_dropped", "pool_flushes", "host_pages_mapped", "host_pages_flushed",
+            "steps_translated", "steps_interpreted", "left_slowly",
             "left_carefully", "left_to_unknown_page")  # fmt: skip
 TRAP_COUNTERS = 128
 
@@ -121,4 +140,5 @@ class EngineWords:
         self.large = (
             self.code_tables + CONTEXTS * CODE_ENTRIES * CODE_ENTRY_BYTES // 8
         )  # the same as `giant` for mappings of 2 MiB
-        self.count = self.large + LARGE_BITS // 64 - layout.words
+        self.mapped = self.large + LARGE_BITS // 64  # a bit for each page, by its address, that may be in a window
+        self.count = self.mapped + LARGE_BITS // 64 - layout.words

@@ -11,7 +11,8 @@ from typing import Any
 from hypernest.engines.interpreter.object_code import source_digest, target_machine
 from hypernest.engines.interpreter.words import EngineWords
 from hypernest.engines.translator.code_page import CodePage, Translations
-from hypernest.engines.translator.lowering import RegionLowering
+from hypernest.engines.translator.host_pages import HostPageLowering
+from hypernest.engines.translator.lowering import InstructionLowering, RegionLowering
 from hypernest.engines.translator.position_independent import link
 from hypernest.engines.translator.record import Record, Reply, decode_request, encode
 from hypernest.engines.translator.region import Region, form_region
@@ -32,8 +33,9 @@ class Compiled:
 class Compiler:
     """Compiles regions one at a time; what can be shared between them is made once."""
 
-    def __init__(self, isa: Isa, pures: list[str]) -> None:
+    def __init__(self, isa: Isa, pures: list[str], memory_path: str = "soft") -> None:
         """`pures` are the names in the interpreter's table of pure functions, in its order."""
+        self._instructions = HostPageLowering if memory_path == "host" else InstructionLowering
         self.isa = isa
         self.tables = Translations(isa)
         self.layout = Layout(isa.registers)
@@ -47,7 +49,8 @@ class Compiler:
 
     def text(self, region: Region) -> str:
         """LLVM IR of a region."""
-        return RegionLowering(self.isa, self.layout, self.words, self.pures, region).print("region") + METADATA
+        lowering = RegionLowering(self.isa, self.layout, self.words, self.pures, region, self._instructions)
+        return lowering.print("region") + METADATA
 
     def compile(self, region: Region) -> Compiled:
         """Native code of a region."""
@@ -83,10 +86,10 @@ def page_digest(code: bytes) -> bytes:
 
 
 @cache
-def _compiler(pures: tuple[str, ...]) -> Compiler:
+def _compiler(pures: tuple[str, ...], memory_path: str) -> Compiler:
     from hypernest.isa.riscv.riscv64 import RISCV64
 
-    return Compiler(RISCV64, list(pures))
+    return Compiler(RISCV64, list(pures), memory_path)
 
 
 def answer(data: bytes) -> bytes:
@@ -97,7 +100,7 @@ def answer(data: bytes) -> bytes:
     request = decode_request(data)
     if request.sources != source_digest():
         raise RuntimeError("hypernest was changed on the disk while it ran")
-    compiler = _compiler(tuple(request.pures))
+    compiler = _compiler(tuple(request.pures), request.memory_path)
     executed = int.from_bytes(request.executed, "little")
     records, refused, problem = [], [], ""
     page = CodePage(compiler.tables, request.code, executed)

@@ -17,12 +17,13 @@ import msgspec
 from hypernest.cache import cache_folder
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
-from hypernest.engines.interpreter.engine import InterpreterEngine
+from hypernest.engines.interpreter.engine import MAX_HARTS, InterpreterEngine
 from hypernest.engines.interpreter.object_code import generator, source_digest
 from hypernest.engines.interpreter.words import COVERED_AT, HEAT_ENTRIES, REPORTS
 from hypernest.engines.translator.arena import Arena, ArenaFull
 from hypernest.engines.translator.compiler import answer, page_digest
 from hypernest.engines.translator.compiler_process import CompilerProcess
+from hypernest.engines.translator.host_pages import WINDOW_MODE, HostPages, MemoryPath
 from hypernest.engines.translator.record import Record, Request, decode_record, decode_reply, encode
 from hypernest.engines.translator.store import RegionStore
 from hypernest.host_memory import peak_memory
@@ -76,7 +77,14 @@ class TranslationCounts:
 class TranslatorEngine(InterpreterEngine):
     """Runs harts in generated native code and compiles what is hot. See `engine.Engine` for the contract."""
 
-    def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        isa: Isa,
+        memory: GuestMemory,
+        devices: Devices,
+        cache: Path | None = None,
+        memory_path: MemoryPath = MemoryPath.SOFT,
+    ) -> None:
         super().__init__(isa, memory, devices, cache)
         self.counts = TranslationCounts()
         self._problems: list[str] = []
@@ -84,7 +92,6 @@ class TranslatorEngine(InterpreterEngine):
         self._wanted: dict[int, set[int]] = {}
         self._sizes: dict[int, int] = {}  # of regions, in instructions, by their address
         self._compiler = CompilerProcess(_COMPILER)
-        self._store = RegionStore((cache or cache_folder() / "native"), generator("region"))
         self._pures = self.native_text("hypernest_pure_names").split()
         self._executed_bits = ctypes.create_string_buffer(256)
         self._executed = _EXECUTED(self.native_address("hypernest_executed"))
@@ -97,12 +104,36 @@ class TranslatorEngine(InterpreterEngine):
         except (OSError, AttributeError) as error:
             self._problems.append(f"the host gives no executable memory ({error}).")
             self._arena = Arena(0)
+        self._host_pages = self._make_host_pages() if memory_path is MemoryPath.HOST else None
+        self._memory_path = MemoryPath.SOFT if self._host_pages is None else MemoryPath.HOST
+        self._folder = cache or cache_folder() / "native"
+        self._store = RegionStore(self._folder, generator(f"region, {self._memory_path}"))
+        if not self._arena.size:
             return
         self._set_shared("hot", HOT)
         self._set_shared("arena", self._arena.address)
         self._set_shared("arena_size", ARENA_BYTES)
         self._set_shared("report_queue", ctypes.addressof(self._queue))
         self._set_shared("heat", ctypes.addressof(self._heat))
+
+    def _make_host_pages(self) -> HostPages | None:
+        """The other memory path; None, and a problem, where the host does not have what it takes."""
+        map_page, ram = self.native_address("hypernest_map_page"), self._memory.host_address
+        arena = self._arena.address, self._arena.size
+        try:
+            made = HostPages(self._memory.file, self._memory.size // PAGE, MAX_HARTS, map_page, ram, arena)
+        except OSError as error:
+            self._problems.append(f"host pages are not possible here ({error}); the software path is used.")
+            return None
+        self._set_shared("memory_file", made.file)
+        self._set_shared("writable_at", made.writable_at)
+        return made
+
+    def new_hart(self) -> HartState:
+        hart = super().new_hart()
+        if self._host_pages is not None:
+            self._set(hart, "windows", self._host_pages.add(hart))
+        return hart
 
     @property
     def problem(self) -> str | None:
@@ -125,9 +156,20 @@ class TranslatorEngine(InterpreterEngine):
         """End the compiler's process and keep what it made. The engine can go on, in the interpreter."""
         self._compiler.close()
         self._store.close()
+        if self._host_pages is not None:  # regions must not run without their windows
+            self._set_shared("heat", 0)
+            self._make_room()
+            self._host_pages.close()
+            for hart in self._harts.values():
+                self._set(hart, "windows_used", 0)
+            self._set_shared("writable_at", 0)
 
     def run(self, hart: HartState, steps: int) -> Exit:
+        if self._host_pages is not None:
+            self._host_pages.ready()
         why = super().run(hart, steps)
+        if self._memory_path is MemoryPath.HOST and hart["satp"] >> 60 > WINDOW_MODE:
+            self._use_soft_path()
         if self._shared_value("reports"):
             self._look()
         if self._wanted and self._compiler.outstanding < MOST_OUTSTANDING:
@@ -136,6 +178,13 @@ class TranslatorEngine(InterpreterEngine):
             for reply in self._compiler.poll():
                 self._receive(reply)
         return why
+
+    def _use_soft_path(self) -> None:
+        """The guest uses addresses that windows do not hold: begin anew, and stay there."""
+        self._memory_path = MemoryPath.SOFT
+        self._make_room()
+        self._store.close()
+        self._store = RegionStore(self._folder, generator(f"region, {self._memory_path}"))
 
     # --- from what is hot to requests --------------------------------------------------------------------------------
 
@@ -183,8 +232,9 @@ class TranslatorEngine(InterpreterEngine):
             bits = self._executed_bits.raw
             known = self._known.get(page_digest(code), {})
             targets = list(dict.fromkeys([*heads, *known]))
+            heads = heads[:MOST_HEADS]
             self._compiler.submit(
-                encode(Request(page, code, bits, heads[:MOST_HEADS], targets, self._pures, source_digest()))
+                encode(Request(page, code, bits, heads, targets, self._pures, source_digest(), self._memory_path))
             )
 
     def _heat_of(self, page: int, head: int) -> int:
@@ -197,9 +247,9 @@ class TranslatorEngine(InterpreterEngine):
         """
         code = self._memory.read(self._memory.base + page * PAGE, PAGE)
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
-            self._receive(
-                answer(encode(Request(page, code, self._executed_bits.raw, heads, heads, self._pures, source_digest())))
-            )
+            bits, sources = self._executed_bits.raw, source_digest()
+            request = Request(page, code, bits, heads, heads, self._pures, sources, self._memory_path)
+            self._receive(answer(encode(request)))
 
     def executed(self, page: int) -> list[int]:
         """The offsets in a page of RAM at which instructions were executed since it was decoded."""

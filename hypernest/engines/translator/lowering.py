@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypernest.engines.interpreter.quick import HANDLER, PAGE_MASK, QuickLowering
 from hypernest.engines.interpreter.words import EngineWords
@@ -84,8 +84,11 @@ class NearPage:
 class RegionLowering:
     """Prints one region."""
 
-    def __init__(self, isa: Isa, layout: Layout, words: EngineWords, pures: Mapping[str, int], region: Region) -> None:
-        """`pures` numbers the pure functions that stand in the interpreter's table."""
+    def __init__(self, isa: Isa, layout: Layout, words: EngineWords, pures: Mapping[str, int], region: Region,
+                 instructions: type[InstructionLowering] | None = None) -> None:  # fmt: skip
+        """`pures` numbers the pure functions that stand in the interpreter's table; `instructions` lowers each."""
+        self.lower = instructions or InstructionLowering
+        self.facts = self.lower.look_at(region)
         self.isa, self.region, self.pures = isa, region, pures
         self.page = region.page
         self.flow: Liveness = liveness(region)
@@ -126,7 +129,7 @@ class RegionLowering:
         for each in self._walks.values():
             text.emit(f"store i64 {NO_PAGE}, ptr {each.page}")
         text.emit("store i64 %budget, ptr %budget.now")
-        for name, word, type_ in (("slots", "slots", "ptr"), ("bias", "bias", "i64"), ("data", "data_tlb", "ptr")):
+        for name, word, type_ in (("slots", "slots", "ptr"), ("bias", "bias", "i64"), *self.lower.entry_words):
             text.emit(f"%{name} = load {type_}, ptr {text.at(word)}{HART_ALIAS}")
         text.emit("%slots.n = ptrtoint ptr %slots to i64")
         text.emit("%slots.e = lshr i64 %slots.n, 3")
@@ -175,7 +178,7 @@ class RegionLowering:
             values = self._values(self.text, at)
             cold.start(slow_label(at))
             self._leave_slowly(cold, at, values)
-        lowering = InstructionLowering(self, instruction)
+        lowering = self.lower(self, instruction)
         lowering.lower(meaning.block)
         for place, writes in [*self.pages]:
             if place in meaning.may_write:
@@ -229,6 +232,8 @@ class InstructionLowering(QuickLowering):
     """Lowers one instruction inside a region."""
 
     text: RegionText
+    entry_words: tuple[tuple[str, str, str], ...] = (("data", "data_tlb", "ptr"),)
+    """What an entry loads for it: local name, engine word, type."""
 
     def __init__(self, region: RegionLowering, instruction: Instruction) -> None:
         text = region.text.fork()
@@ -242,6 +247,10 @@ class InstructionLowering(QuickLowering):
             instruction.meaning.tracer.unique("next_pc", (), 64),
             lambda text: text.define(f"add i64 %page, {instruction.following}"),
         )
+
+    @classmethod
+    def look_at(cls, region: Region) -> Any:
+        """What lowering an instruction needs to know of all the region, as `RegionLowering.facts`."""
 
     def enter_side(self) -> object:
         self._depth += 1

@@ -15,6 +15,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     targets: list[int]  # other hot places of the page
     pures: list[str]  # the interpreter's table of pure functions
     sources: bytes  # the digest of the modules that the asking process was made of
+    memory_path: str = "soft"
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):

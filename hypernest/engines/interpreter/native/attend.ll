@@ -56,6 +56,11 @@ define internal void @set_contexts(ptr %hart, ptr %ram) {
   %data.b = add i64 %data.o, ${data_tables}
   %data.p = getelementptr i8, ptr %hart, i64 %data.b
   PUT ptr %data.p data_tlb
+  %windows = GET ptr windows
+  %window.o = mul i64 %data, ${WINDOW_STRIDE}
+  %window.z = add i64 %window.o, ${WINDOW_ZERO}
+  %window = getelementptr i8, ptr %windows, i64 %window.z
+  PUT ptr %window window
   %code.r = call {i1, i2} @routine_fetch_context(ptr %hart, ptr %ram)
   %code.n = extractvalue {i1, i2} %code.r, 1
   %code = zext i2 %code.n to i64

@@ -8,6 +8,7 @@ define internal void @flush_translations(ptr %hart) noinline {
   %data = getelementptr i8, ptr %hart, i64 ${data_tables}
   call void @llvm.memset.p0.i64(ptr align 8 %data, i8 -1, i64 ${DATA_TABLES_BYTES}, i1 false)
   call void @forget_code_tables(ptr %hart)
+  call void @unmap_windows(ptr %hart)
   ret void
 }
 
@@ -34,6 +35,7 @@ all:
   call void @flush_translations(ptr %hart)
   ret void
 one:
+  call void @unmap_page(ptr %hart, i64 %address)
   %data.a = lshr i64 %address, ${DATA_SHIFT}
   %data.i = and i64 %data.a, ${DATA_MASK}
   %data = getelementptr i8, ptr %hart, i64 ${data_tables}
@@ -100,6 +102,7 @@ out:
 ; A page got code: writes to it must be seen from now on, on every hart.
 define internal void @forget_writable(ptr %shared, i64 %number) {
 entry:
+  call void @unmap_writable(ptr %shared, i64 %number)
   %ram = SHARED i64 ram
   %count = SHARED i64 harts
   br label %loop
