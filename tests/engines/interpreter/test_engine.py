@@ -38,7 +38,8 @@ def test_a_page_is_decoded_once(memory: GuestMemory) -> None:
     made, hart = started(memory, f"li a1, 1000\n la ra, end\n{COUNT}\nend: j end\n")
     assert made.run(hart, LONG) is Exit.BUDGET
     assert hart["x", 10] == 1000
-    assert made.statistics() == {"pages_decoded": 1, "pages_dropped": 0, "pool_flushes": 0}
+    counts = made.statistics()
+    assert (counts["pages_decoded"], counts["pages_dropped"], counts["pool_flushes"]) == (1, 0, 0)
 
 
 def test_a_write_from_outside_drops_the_page(memory: GuestMemory) -> None:

@@ -194,7 +194,9 @@ handler:
 
 def test_timer_interrupts_come_before_the_same_instruction() -> None:
     """Some hundred of them, at odd moments, in a loop of one region; the machine runs on in pieces of any size."""
-    program, random = assemble(TIMER, RAM, RISCV64.rows, CSRS), Random("timer")
+    start = PAGE - len(assemble(TIMER, RAM, RISCV64.rows, CSRS))  # at a page's end few steps are enough
+    jump = assemble(f"j . + {start}", RAM, RISCV64.rows, CSRS).ljust(start, b"\0")
+    program, random = jump + assemble(TIMER, RAM + start, RISCV64.rows, CSRS), Random("timer")
     kinds = ("reference", "interpreter", "translator")
     machines = [Machine(firmware=program, memory="16M", engine=kind) for kind in kinds]
     steps, pieces = 24_000, 60
