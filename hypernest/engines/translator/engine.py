@@ -33,7 +33,6 @@ from hypernest.memory import GuestMemory
 ARENA_BYTES = 64 << 20
 HOT = 4  # samples, of some 3,000 steps each, that make a place hot
 MOST_OUTSTANDING = 2  # requests: one is compiled, one waits, so that what is hottest then comes next
-MOST_HEADS = 4  # of a request
 PAGE = 4096
 _COMPILER = "hypernest.engines.translator.compiler:answer"
 
@@ -221,20 +220,20 @@ class TranslatorEngine(InterpreterEngine):
 
     def _submit(self) -> None:
         """Ask the compiler for the hottest of what is wanted."""
-        page = max(self._wanted, key=lambda page: max(self._heat_of(page, head) for head in self._wanted[page]))
-        heads = sorted(self._wanted[page], key=lambda head: -self._heat_of(page, head))
-        if len(heads) > MOST_HEADS:
-            self._wanted[page] = set(heads[MOST_HEADS:])
-        else:
+        wanted = [(self._heat_of(page, head), page, head) for page, heads in self._wanted.items() for head in heads]
+        _, page, head = max(wanted)
+        self._wanted[page].remove(head)
+        if not self._wanted[page]:
             del self._wanted[page]
+        code = self._memory.read(self._memory.base + page * PAGE, PAGE)
+        known = self._known.get(page_digest(code), {})
+        if any(head in each.record.entries for each in known.values()):
+            return
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
-            code = self._memory.read(self._memory.base + page * PAGE, PAGE)
+            targets = list(dict.fromkeys([*self._wanted.get(page, ()), *known]))
             bits = self._executed_bits.raw
-            known = self._known.get(page_digest(code), {})
-            targets = list(dict.fromkeys([*heads, *known]))
-            heads = heads[:MOST_HEADS]
             self._compiler.submit(
-                encode(Request(page, code, bits, heads, targets, self._pures, source_digest(), self._memory_path))
+                encode(Request(page, code, bits, [head], targets, self._pures, source_digest(), self._memory_path))
             )
 
     def _heat_of(self, page: int, head: int) -> int:
