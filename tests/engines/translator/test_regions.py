@@ -292,6 +292,60 @@ def test_accesses_that_are_not_plain(pair: Pair, name: str) -> None:
     assert exits(pair) > before
 
 
+WALK = """
+1:  {load} t2, {first}(x9)
+    add  a1, a1, t2
+    {store} a1, {second}(x9)
+    andi t3, a1, {mask}
+    add  t3, t3, x20
+    {load} t4, {first}(t3)
+    add  a2, a2, t4
+    {store} a2, {second}(t3)
+    {load} t5, {second}(x9)
+    xor  a1, a1, t5
+    addi x9, x9, {stride}
+    {store} a1, 0(x21)
+    addi x21, x21, {other}
+    addi x18, x18, -1
+    bnez x18, 1b
+2:  addi a3, a3, 1
+    j    2b
+"""
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_pointers_walk_from_page_to_page(pair: Pair, seed: int) -> None:
+    """Up and down, in step and not, over the ends of pages, to devices, out of memory, and beside code."""
+    random = Random(f"walk {seed}")
+    load_name, store_name, size = random.choice((("lbu", "sb", 1), ("lw", "sw", 4), ("ld", "sd", 8), ("lh", "sh", 2)))
+    text = WALK.format(
+        load=load_name,
+        store=store_name,
+        first=random.choice((0, 8, -16, 40, 2000)),
+        second=random.choice((0, 8, 24, -40, 1 + random.randrange(8))),
+        mask=random.choice((8, 0x78, 0x7F8, 0x7FF)),
+        stride=random.choice((size, -size, 8, 64, -24, 1024, -2040, 3)),
+        other=random.choice((8, -8, 512, -1000)),
+    )
+    start = load(pair, text)
+    pair.write(RAM + DATA, random.randbytes(3 * PAGE))
+    places = (RAM + DATA + PAGE, RAM + DATA + 2 * PAGE, RAM + CODE + 64, RAM + FAR + 4 * PAGE)
+    rare = (RAM + SIZE, DEVICE, DEVICE + 0x100, RAM)
+    pair["x", 9] = pair["x", 20] = pair["x", 21] = RAM + DATA + PAGE
+    pair["x", 18] = 3
+    pair.run(100)
+    translate_start(pair, start)
+    before = exits(pair)
+    for number in range(10):
+        reset(pair)
+        pair["pc"], pair["x", 18] = start, 1 << 20
+        for register in (9, 20, 21):
+            place = random.choice(rare) if random.random() < 0.2 else random.choice(places)
+            pair["x", register] = place + random.choice((0, -8, -64, 16, -24)) + random.choice((0, 0, 0, 1))
+        pair.run(random.choice((60, 150, 220)), about=f"walk {seed}, start {number}")
+    assert exits(pair) > before
+
+
 # --- floating point --------------------------------------------------------------------------------------------------
 
 FLOAT_LOOP = """
