@@ -17,7 +17,7 @@ import msgspec
 from hypernest.cache import cache_folder
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
-from hypernest.engines.interpreter.engine import MAX_HARTS, InterpreterEngine
+from hypernest.engines.interpreter.engine import InterpreterEngine
 from hypernest.engines.interpreter.object_code import generator, source_digest
 from hypernest.engines.interpreter.words import COVERED_AT, HEAT_ENTRIES, REPORTS
 from hypernest.engines.translator.arena import Arena, ArenaFull
@@ -119,8 +119,10 @@ class TranslatorEngine(InterpreterEngine):
         """The other memory path; None, and a problem, where the host does not have what it takes."""
         map_page, ram = self.native_address("hypernest_map_page"), self._memory.host_address
         arena = self._arena.address, self._arena.size
+        if not self._arena.size:
+            return None
         try:
-            made = HostPages(self._memory.file, self._memory.size // PAGE, MAX_HARTS, map_page, ram, arena)
+            made = HostPages(self._memory.file, self._memory.size // PAGE, map_page, ram, arena)
         except OSError as error:
             self._problems.append(f"host pages are not possible here ({error}); the software path is used.")
             return None
@@ -130,8 +132,12 @@ class TranslatorEngine(InterpreterEngine):
 
     def new_hart(self) -> HartState:
         hart = super().new_hart()
-        if self._host_pages is not None:
-            self._set(hart, "windows", self._host_pages.add(hart))
+        if self._host_pages is not None and self._memory_path is MemoryPath.HOST:
+            try:
+                self._set(hart, "windows", self._host_pages.add(hart))
+            except OSError as error:
+                self._problems.append(f"host pages are not possible here ({error}); the software path is used.")
+                self._use_soft_path()
         return hart
 
     @property

@@ -129,30 +129,24 @@ def _leaving(label: int) -> str:
 class HostPages:
     """The windows of an engine's harts. OSError where the host cannot give them."""
 
-    def __init__(
-        self, file: int | None, pages: int, harts: int, map_page: int, ram: int, arena: tuple[int, int]
-    ) -> None:
+    def __init__(self, file: int | None, pages: int, map_page: int, ram: int, arena: tuple[int, int]) -> None:
         """`file` is the descriptor of RAM, `map_page` the address of the native function, `arena` that of regions."""
         if file is None:
             raise OSError("guest memory is no file here")
         self.file, self._map_page, self._ram, self._arena = file, map_page, ram, arena
         self._faults = host_faults()
-        libc = ctypes.CDLL(None, use_errno=True)
+        self._libc = ctypes.CDLL(None, use_errno=True)
         places = 8 * WRITABLE_PLACES * pages
-        self.writable_at = _map(libc, places, _READ_WRITE, _ORDINARY)
-        try:
-            self.address = _map(libc, harts * WINDOWS_BYTES, _NONE, _RESERVED)
-        except OSError:
-            _unmap(libc, self.writable_at, places)
-            raise
+        self.writable_at = _map(self._libc, places, _READ_WRITE, _ORDINARY)
         self._numbers: list[int] = []
-        ranges = ((self.writable_at, places), (self.address, harts * WINDOWS_BYTES))
-        self.close = weakref.finalize(self, _release, libc, self._faults, self._numbers, ranges)
+        self._ranges = [(self.writable_at, places)]
+        self.close = weakref.finalize(self, _release, self._libc, self._faults, self._numbers, self._ranges)
         """Give everything back; no region may run any more."""
 
     def add(self, hart: HartState) -> int:
-        """The address of the windows of another hart."""
-        start = self.address + len(self._numbers) * WINDOWS_BYTES
+        """The address of the windows of another hart. OSError if the host has no room for them."""
+        start = _map(self._libc, WINDOWS_BYTES, _NONE, _RESERVED)
+        self._ranges.append((start, WINDOWS_BYTES))
         made = HartWindows(start, WINDOWS_BYTES, hart.address, self._ram, self._map_page, *self._arena)
         self._numbers.append(self._faults.add(made))
         return start
@@ -175,7 +169,7 @@ def _unmap(libc: Any, address: int, size: int) -> None:
     libc.munmap(ctypes.c_void_p(address), ctypes.c_size_t(size))
 
 
-def _release(libc: Any, faults: HostFaults, numbers: list[int], ranges: tuple[tuple[int, int], ...]) -> None:
+def _release(libc: Any, faults: HostFaults, numbers: list[int], ranges: list[tuple[int, int]]) -> None:
     for number in numbers:
         faults.remove(number)
     for address, size in ranges:

@@ -25,7 +25,8 @@ def base_and_distance(address: Word, reads: Mapping[Word, Place]) -> tuple[Place
     """The register that an address is relative to, and the distance; None if there is none, or if it is far."""
     word, distance = _split(address)
     place = reads.get(word)
-    return (place, distance) if place is not None and abs(distance) <= _FARTHEST else None
+    whole = address.width == word.width == 64
+    return (place, distance) if place is not None and whole and abs(distance) <= _FARTHEST else None
 
 
 def base_word(address: Word, reads: Mapping[Word, Place]) -> Word:

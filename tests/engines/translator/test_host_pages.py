@@ -257,6 +257,19 @@ def test_wide_address_spaces_use_the_soft_path() -> None:
     translator(made).close()
 
 
+def test_a_host_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second hart gets no windows: no region uses any, then, and the user is told."""
+    made = Pair(SIZE, HostTranslator)
+    engine = translator(made)
+    monkeypatch.setattr("hypernest.engines.translator.host_pages.WINDOWS_BYTES", 1 << 60)
+    engine.new_hart()
+    assert engine.problem is not None and "host pages" in engine.problem
+    start(made, COPY)
+    made.run(13)
+    assert mapped(made) == 0
+    engine.close()
+
+
 # --- beside the guest ------------------------------------------------------------------------------------------------
 
 
