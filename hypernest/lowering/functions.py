@@ -256,6 +256,13 @@ class FunctionLowering:
                 called = self.called[name]
                 yield self.pure(called) if isinstance(called, Pure) else self.routine(called)
 
+    def declare_pures(self) -> Iterator[str]:
+        """Declarations of the pure functions that were called so far, for a module that does not hold them."""
+        for called in self.called.values():
+            if isinstance(called, Pure):
+                taken = ", ".join(f"i{width}" for width in called.arguments)
+                yield f"declare {result_type(called.results)} @pure_{called.name}({taken})\n"
+
     def tracer(self) -> Tracer:
         return Tracer(self.layout.registers)
 
@@ -278,7 +285,7 @@ class FunctionLowering:
         lowering.lower(block)
         given = ", ".join(f"i{w} %p{i}" for i, w in enumerate(called.arguments))
         attributes = " noinline" if len(text.lines) > _WORTH_A_CALL else ""
-        return _function(f"internal {result_type(called.results)} @pure_{called.name}({given}){attributes}", text)
+        return _function(f"dso_local {result_type(called.results)} @pure_{called.name}({given}){attributes}", text)
 
     def routine(self, called: Routine, name: str = "") -> str:
         """The text of `@routine_<name>`."""

@@ -162,13 +162,14 @@ def _address(mapping: mmap.mmap) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(mapping))
 
 
-def _load(code: bytes) -> Any:
-    """An LLVM execution engine with the object loaded and ready to call."""
+def _load(objects: list[bytes]) -> Any:
+    """An LLVM execution engine with the objects loaded and ready to call."""
     import llvmlite.binding as llvm
 
     machine = target_machine()
     # The manager that keeps all sections together: references between them reach 2 GiB, and guest memory lies around.
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine, use_lmm=True)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    for code in objects:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine

@@ -11,12 +11,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hypernest.engines.interpreter.fast import branches, handler_name, print_handler, read_operands, written_register
+from hypernest.engines.interpreter.quick import HANDLER
 from hypernest.engines.interpreter.sequences import SEQUENCES, Link
 from hypernest.isa.row import Row
 from hypernest.lowering.functions import FunctionLowering
 
 # Bits of `@operand_table`: which operands of a class are registers that are read or written.
 READS_RS1, READS_RS2, WRITES_RD = 1, 2, 4
+
+HANDLER_TABLES = """@fast_table = external constant ptr
+@near_table = external constant ptr
+@class_table = external constant i64
+@operand_table = external constant i64
+@sequence_table = external constant ptr
+declare i64 @advance(i64, i64, i64, i64)
+"""
+"""What `Handlers.print` defines, for modules that use it."""
+
+# Where handlers leave to.
+_EXITS = ("slow", "careful", "resume")
 
 
 @dataclass
@@ -39,9 +52,11 @@ class Handlers:
     def print(self) -> Iterator[str]:
         """Handlers, then tables: by row number the handler (`@fast_table`), the one for a jump inside the page
         (`@near_table`, null if it never jumps so) and the class (`@class_table`); by class `@operand_table`."""
+        for name in _EXITS:
+            yield f"declare preserve_nonecc void @{name}({HANDLER})\n"
         operands = []
         for meaning, length in self.classes:
-            block = self.functions.tracer().semantics(self.functions.rows[meaning].semantics)
+            block = self.functions.collect(self.functions.tracer().semantics(self.functions.rows[meaning].semantics))
             read = read_operands(block)
             operands.append(
                 READS_RS1 * ("rs1" in read)
@@ -54,6 +69,7 @@ class Handlers:
                 if text is not None:
                     yield text
                     (self.near if near else self.fast)[meaning, length] = handler_name(links)
+        yield from self.functions.declare_pures()
         yield pointer_table("fast_table", [self.fast.get(_kind(row), "slow") for row in self.rows])
         yield pointer_table("near_table", [self.near.get(_kind(row), "") for row in self.rows])
         yield _number_table("class_table", [self.classes[_kind(row)] for row in self.rows])
@@ -84,7 +100,7 @@ class Handlers:
         )
         ends = "".join(f"to{node.number}:\n  ret i64 {node.number}\n" for node in nodes[1:])
         yield (
-            "define internal i64 @advance(i64 %node, i64 %class, i64 %near, i64 %sources) noinline {\n"
+            "define i64 @advance(i64 %node, i64 %class, i64 %near, i64 %sources) noinline {\n"
             "  %a = shl i64 %node, 32\n  %b = shl i64 %class, 8\n  %c = shl i64 %near, 7\n"
             "  %d = or i64 %a, %b\n  %e = or i64 %c, %sources\n  %key = or i64 %d, %e\n"
             f"  switch i64 %key, label %none [{cases}]\nnone:\n  ret i64 0\n{ends}}}\n"
@@ -103,9 +119,9 @@ def _kind(row: Row) -> tuple[str, int]:
 def pointer_table(name: str, symbols: list[str]) -> str:
     """A constant array of functions, null where the symbol is empty."""
     entries = ", ".join(f"ptr @{symbol}" if symbol else "ptr null" for symbol in symbols)
-    return f"@{name} = internal constant [{len(symbols)} x ptr] [{entries}]\n"
+    return f"@{name} = constant [{len(symbols)} x ptr] [{entries}]\n"
 
 
 def _number_table(name: str, numbers: list[int]) -> str:
     entries = ", ".join(f"i64 {number}" for number in numbers)
-    return f"@{name} = internal constant [{len(numbers)} x i64] [{entries}]\n"
+    return f"@{name} = constant [{len(numbers)} x i64] [{entries}]\n"

@@ -1,11 +1,14 @@
-"""The whole interpreter as one LLVM module."""
+"""The interpreter as two LLVM modules, which can be compiled at the same time: the fast handlers, and all the rest.
+
+What one uses of the other is external and not `dso_local`, so that the loader may put the two anywhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from hypernest.engines.interpreter.fast import written_register
-from hypernest.engines.interpreter.handlers import Handlers, pointer_table
+from hypernest.engines.interpreter.handlers import HANDLER_TABLES, Handlers, pointer_table
 from hypernest.engines.interpreter.runtime import print_runtime
 from hypernest.engines.interpreter.words import EngineWords
 from hypernest.isa.decoder import Decoder
@@ -17,14 +20,20 @@ from hypernest.lowering.functions import HART, METADATA, FunctionLowering, quote
 from hypernest.lowering.slots import slot_layout
 
 
-def print_module(isa: Isa) -> str:
-    """LLVM IR of everything that runs: decoder, handlers, complete instructions, CSRs, routines, run time."""
+def print_handlers(isa: Isa) -> str:
+    """LLVM IR of the fast handlers and the tables that lead to them."""
     layout = Layout(isa.registers)
-    words = EngineWords(layout)
-    return "".join(_parts(isa, layout, words)) + METADATA
+    handlers = Handlers(FunctionLowering(layout, EngineWords(layout).offsets, isa.rows))
+    return "".join(handlers.print()) + METADATA
 
 
-def _parts(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
+def print_base(isa: Isa) -> str:
+    """LLVM IR of what handlers build on: decoder, complete instructions, CSRs, routines, run time."""
+    layout = Layout(isa.registers)
+    return "".join(_base(isa, layout, EngineWords(layout))) + METADATA
+
+
+def _base(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     functions = FunctionLowering(layout, words.offsets, isa.rows)
     rows = list(isa.rows.values())
     bases = {row.meaning: isa.rows[row.meaning] for row in rows}
@@ -32,12 +41,11 @@ def _parts(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     numbers = {row.name: number for number, row in enumerate(rows)}
     register, sink = isa.sink
     sinks = {}
-    handlers = Handlers(functions)
     for name, base in bases.items():
         if written_register(functions.tracer().semantics(base.semantics)) == register:
             sinks[name] = sink
         yield functions.instruction(base, slots[name])
-    yield from handlers.print()
+    yield HANDLER_TABLES
     yield DecoderLowering(Decoder(rows), numbers, slots, sinks).print()
     yield pointer_table("complete_table", [quoted(f"complete_{row.meaning}") for row in rows])
     yield from _csrs(isa, functions)
@@ -54,7 +62,7 @@ def _parts(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     names = " ".join(pure_names(functions))
     yield f'@hypernest_pure_names = constant [{len(names) + 1} x i8] c"{names}\\00"\n'
     exported = ("region_slow", "region_careful", "region_jump", "fill_0", "fill_1", "pures", "undecoded")
-    yield pointer_table("hypernest_exports", list(exported)).replace(" internal", "")
+    yield pointer_table("hypernest_exports", list(exported))
     yield print_runtime(layout, words, isa.illegal_instruction)
     yield "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
 

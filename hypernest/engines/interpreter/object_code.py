@@ -44,18 +44,20 @@ def generator(what: str) -> bytes:
     return hashlib.sha256(source_digest() + repr(about).encode()).digest()
 
 
-def object_code(folder: Path, level: int = 2) -> bytes:
-    """The machine code of the interpreter as an ELF object, from `folder` or made now (and kept if possible)."""
-    key = generator(f"interpreter at level {level}").hex()
-    path = folder / f"interpreter-{key[:32]}.o"
-    found = _read(path)
-    if found is None:
-        found = _generate(level)
-        _write(path, found)
-    return found
+def object_code(folder: Path) -> list[bytes]:
+    """The machine code of the interpreter as ELF objects, from `folder` or made now (and kept if possible)."""
+    from hypernest.engines.interpreter.generation import PARTS, generate, key
+
+    paths = {part: folder / f"interpreter-{key(part)}.o" for part in PARTS}
+    codes = {part: code for part, path in paths.items() if (code := _read(path)) is not None}
+    missing = [part for part in PARTS if part not in codes]
+    for part, code in generate(missing).items() if missing else ():
+        _write(paths[part], code)
+        codes[part] = code
+    return [codes[part] for part in PARTS]
 
 
-def target_machine(level: int = 2) -> Any:
+def target_machine(level: int = 1) -> Any:
     """LLVM's description of this host."""
     import llvmlite.binding as llvm
 
@@ -69,18 +71,15 @@ def target_machine(level: int = 2) -> Any:
     )
 
 
-def _generate(level: int) -> bytes:
-    import llvmlite.binding as llvm
+def sealed(code: bytes) -> bytes:
+    """`code` with what tells whether it is whole."""
+    return MAGIC + hashlib.sha256(code).digest() + code
 
-    from hypernest.engines.interpreter.module import print_module
-    from hypernest.isa.riscv.riscv64 import RISCV64
 
-    machine = target_machine(level)
-    module = llvm.parse_assembly(print_module(RISCV64))
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
-    passes.getModulePassManager().run(module, passes)
-    code: bytes = machine.emit_object(module)
-    return code
+def unsealed(data: bytes) -> bytes | None:
+    """The code of which `data` is the sealed form, None if it is not."""
+    code = data[len(MAGIC) + 32 :]
+    return code if data == sealed(code) else None
 
 
 def _read(path: Path) -> bytes | None:
@@ -88,11 +87,9 @@ def _read(path: Path) -> bytes | None:
     try:
         if not is_private(path, path.parent):
             return None
-        data = path.read_bytes()
+        return unsealed(path.read_bytes())
     except OSError:
         return None
-    head, code = data[: len(MAGIC) + 32], data[len(MAGIC) + 32 :]
-    return code if head == MAGIC + hashlib.sha256(code).digest() else None
 
 
 def _write(path: Path, code: bytes) -> None:
@@ -100,7 +97,7 @@ def _write(path: Path, code: bytes) -> None:
     try:
         make_folder(path.parent)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(MAGIC + hashlib.sha256(code).digest() + code)
+            file.write(sealed(code))
         os.replace(file.name, path)
     except OSError:
         return

@@ -21,7 +21,7 @@ define internal void @synchronize(ptr %op, ptr %hart, i64 %budget) {
 }
 
 ; Execution that cannot go on in fast handlers: complete one instruction, then look where to go on.
-define internal preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+define dso_local preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
   call void @synchronize(ptr %op, ptr %hart, i64 %budget)
   call void @step(ptr %hart, ptr %ram)
   musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
@@ -30,14 +30,14 @@ define internal preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %bu
 
 ; Go on without executing anything: at the end of a page, in the next one; after a jump to a page in which the steps may
 ; run out (they may be used up already), instruction by instruction.
-define internal preserve_nonecc void @careful(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+define dso_local preserve_nonecc void @careful(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
   call void @synchronize(ptr %op, ptr %hart, i64 %budget)
   musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
   ret void
 }
 
 ; Between instructions, with pc and remaining up to date.
-define internal preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 %unused) noinline {
+define dso_local preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 %unused) noinline {
 entry:
   %attention = GET i64 attention
   %calm = icmp eq i64 %attention, 0
