@@ -58,7 +58,7 @@ class HostFaults:
         self._table = (ctypes.c_uint64 * (MOST * _WORDS)).from_address(table)
         self._next = [
             ctypes.c_uint64.from_address(self._native.get_global_value_address(f"hypernest_next_{name}"))
-            for name in ("handler", "takes_information")
+            for name in ("handler", "takes_information", "was_asked")
         ]
         self._sigaction: Any = ctypes.CDLL(None, use_errno=True).sigaction
 
@@ -81,12 +81,13 @@ class HostFaults:
 
     def install(self) -> None:
         """Be the process's handler, if somebody has become it since."""
+        self._next[-1].value = 0
         present = _Action()
         self._sigaction(_SIGSEGV, None, ctypes.byref(present))
         if present.handler == self._handler:
             return
         with self._lock:
-            for word, value in zip(self._next, (present.handler or 0, present.flags & _SA_SIGINFO), strict=True):
+            for word, value in zip(self._next, (present.handler or 0, present.flags & _SA_SIGINFO, 0), strict=True):
                 word.value = value
             ours = _Action(handler=self._handler, flags=_SA_SIGINFO | _SA_ONSTACK)
             if self._sigaction(_SIGSEGV, ctypes.byref(ours), None):

@@ -321,13 +321,15 @@ def test_another_handler_that_comes_later(pair: Pair) -> None:
             faulthandler.disable()
 
 
+@pytest.mark.parametrize("between", ["", "import faulthandler; faulthandler.enable()"], ids=["once", "again"])
 @pytest.mark.parametrize("python", [[], ["-X", "faulthandler"]], ids=["default", "faulthandler"])
-def test_faults_of_the_host_still_end_it(python: list[str]) -> None:
-    """What is no access of a guest goes to the handler that was there before."""
+def test_faults_of_the_host_still_end_it(python: list[str], between: str) -> None:
+    """What is no access of a guest goes to the handler that was there before, even if that hands it back."""
     text = (
         "import ctypes\nfrom hypernest.engines.translator.host_faults import host_faults\n"
-        "host_faults().install()\nctypes.string_at(16)\n"
+        f"host_faults().install()\n{between}\nhost_faults().install()\nctypes.string_at(16)\n"
     )
     done = subprocess.run([sys.executable, *python, "-c", text], capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGSEGV
-    assert (b"Segmentation fault" in done.stderr) == bool(python)
+    assert (b"Segmentation fault" in done.stderr) == bool(python or between)
+    assert done.stderr.count(b"most recent call first") <= 2

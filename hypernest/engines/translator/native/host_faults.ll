@@ -9,6 +9,7 @@
 @hypernest_windows = global [${MOST} x %windows] zeroinitializer
 @hypernest_next_handler = global ptr null
 @hypernest_next_takes_information = global i64 0
+@hypernest_next_was_asked = global i64 0
 
 declare i32 @sigaction(i32, ptr, ptr)
 
@@ -78,7 +79,12 @@ again:
   ret void
 other:
   ; Whose handler was there before: with more information, without, or the default, which ends the process when the
-  ; access happens again.
+  ; access happens again. One that was there both before and after us hands it back: then the default, too.
+  %asked = load i64, ptr @hypernest_next_was_asked
+  store i64 1, ptr @hypernest_next_was_asked
+  %new = icmp eq i64 %asked, 0
+  br i1 %new, label %ask, label %default
+ask:
   %handler = load ptr, ptr @hypernest_next_handler
   %handler.n = ptrtoint ptr %handler to i64
   %special = icmp ult i64 %handler.n, 2
