@@ -36,7 +36,8 @@ no:
 }
 
 ; A region of the page is about to be installed that was made of the bytes from %first to %last: its slots, if they are
-; still counted as those bytes say, else null. From then on a write to any of these bytes drops the page.
+; still counted as those bytes say, else null. (How many instructions follow behind them may have changed: only differences
+; matter.) From then on a write to any of these bytes drops the page.
 define ptr @hypernest_adopt(ptr %shared, ptr %ram, i64 %number, i64 %first, i64 %last) {
 entry:
   %pages = SHARED ptr code_pages
@@ -47,11 +48,17 @@ entry:
 begin:
   %offset = shl i64 %number, 12
   %counts = getelementptr i8, ptr %block, i64 ${REMAINING_AT}
+  %low = lshr i64 %first, 1
+  %high.a = lshr i64 %last, 1
+  %high.b = add i64 %high.a, 2
+  %high = call i64 @llvm.umin.i64(i64 %high.b, i64 ${PAGE_SLOTS})
+  %span = sub i64 %high, %low
   br label %loop
 loop:
   %i = phi i64 [ ${PAGE_SLOTS}, %begin ], [ %i.n, %same ]
   %after = phi i16 [ 0, %begin ], [ %here, %same ]
   %after2 = phi i16 [ 0, %begin ], [ %after, %same ]
+  %moved = phi i16 [ 0, %begin ], [ %moved.n, %same ]
   %i.n = sub i64 %i, 1
   %at.a = shl i64 %i.n, 1
   %at = add i64 %at.a, %offset
@@ -64,7 +71,16 @@ loop:
   %here = add i16 %following, 1
   %counted.p = getelementptr i16, ptr %counts, i64 %i.n
   %counted = load i16, ptr %counted.p, !tbaa !6
-  %holds = icmp eq i16 %counted, %here
+  %difference = sub i16 %counted, %here
+  %place = sub i64 %i.n, %low
+  %inside = icmp ult i64 %place, %span
+  %top = add i64 %place, 1
+  %begins = icmp eq i64 %top, %span
+  %unmoved = icmp eq i16 %difference, %moved
+  %moved.n = select i1 %begins, i16 %difference, i16 %moved
+  %outside = xor i1 %inside, true
+  %free = or i1 %outside, %begins
+  %holds = or i1 %free, %unmoved
   br i1 %holds, label %same, label %no
 same:
   %more = icmp ne i64 %i.n, 0
