@@ -17,7 +17,6 @@ from hypernest.isa.trace import Block, Branch, Effect, Returned, Tracer, Trapped
 from hypernest.isa.word import Word
 from hypernest.lowering.blocks import LIKELY, BlockLowering, bind_results, result_type, return_values
 from hypernest.lowering.expressions import FunctionText
-from hypernest.lowering.footprint import registers
 from hypernest.lowering.slots import SlotLayout
 
 HART = "ptr %hart, ptr %ram"
@@ -235,8 +234,6 @@ class FunctionLowering:
     def __init__(self, layout: Layout, engine_words: Mapping[str, int], rows: Mapping[str, Row]) -> None:
         self.layout, self.engine_words, self.rows = layout, engine_words, rows
         self.called: dict[str, Routine | Pure] = {}
-        self.watched: frozenset[str] = frozenset()
-        """Registers that decide what happens between instructions: whoever may write them asks for attention."""
 
     def collect(self, block: Block) -> Block:
         """Remember what `block` calls, so that it is printed, too."""
@@ -311,13 +308,9 @@ class FunctionLowering:
         lowering = CompleteLowering(text, slots, None)
         lowering.bind_operands(row, tracer)
         if row.system:
-            self._watch(block, text)
+            text.put("attention", "1")
         lowering.lower(block)
         return _function(f"internal i1 @{quoted('complete_' + row.name)}(ptr %op, {HART})", text)
-
-    def _watch(self, block: Block, text: HartText) -> None:
-        if registers("write", block, self.tracer) & self.watched:
-            text.put("attention", "1")
 
     def csr_access(self, name: str, function: Callable[..., Any], *, write: bool) -> str:
         """The text of `@csr_read_<name>` or `@csr_write_<name>`."""
@@ -327,7 +320,6 @@ class FunctionLowering:
         text = self.hart_text(tracer)
         text.bind(value, "%value")
         results = () if write else (64,)
-        self._watch(block, text)
         CompleteLowering(text, None, results).lower(block)
         head = f"csr_write_{name}({HART}, i64 %value)" if write else f"csr_read_{name}({HART})"
         return _function(f"internal {result_type((1, *results))} @{head}", text)

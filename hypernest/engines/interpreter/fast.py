@@ -2,8 +2,7 @@
 
 A handler works on its slot's operands, assumes that memory accesses hit the translation cache, and tail-calls the
 handler of the next slot. Where an assumption fails (a trap, a miss, a device) it has changed nothing yet and leaves the
-instruction to its *direct* handler, which executes it completely. Instructions that gain nothing from a fast handler
-have only that one.
+instruction to `@slow`, which executes it completely.
 
 Instructions that are often executed in a row share a handler (see `sequences.py`): it saves dispatches, and an
 instruction need not wait for a register that one before it writes.
@@ -24,7 +23,6 @@ from hypernest.engines.interpreter.words import CODE_ENTRIES, CODE_ENTRY_BYTES, 
 from hypernest.isa.trace import Block, Branch, Effect, Returned
 from hypernest.isa.word import Word
 from hypernest.lowering.blocks import LIKELY
-from hypernest.lowering.footprint import effects
 from hypernest.lowering.functions import HART_ALIAS, SLOT_ALIAS, FunctionLowering, HartText, quoted
 from hypernest.lowering.slots import SLOT_BYTES, slot_layout
 
@@ -251,57 +249,21 @@ def handler_name(links: Sequence[Link]) -> str:
     )
 
 
-def direct_name(meaning: str, length: int) -> str:
-    """The symbol of the handler that executes an instruction completely."""
-    return quoted(f"direct_{meaning}_{length}")
-
-
-def print_handler(functions: FunctionLowering, links: Sequence[Link]) -> tuple[str, set[tuple[str, int]]] | None:
-    """The text of a fast handler and the instructions (meaning, length) whose direct handlers it needs.
-
-    None if an instruction is better left to complete execution.
-    """
+def print_handler(functions: FunctionLowering, links: Sequence[Link]) -> str | None:
+    """The text of a fast handler; None if an instruction is better left to complete execution."""
     text = HartText(functions.layout, functions.engine_words)
     try:
         FastLowering(functions, text, links).run()
     except NotFast:
         return None
     distance = 0
-    left = set()
     for at, link in enumerate(links):
-        if any(line.endswith(f"label %slow{at}{end}") for line in text.lines for end in ("", LIKELY)):
-            if link.near:
-                raise ValueError(f"{link.meaning} has lost the operands that it would need when left")
-            text.start(f"slow{at}")
-            op = text.define(f"getelementptr i8, ptr %op, i64 {distance}")
-            tail_call(text, "@" + direct_name(link.meaning, link.length), op, "%budget")
-            left.add((link.meaning, link.length))
+        text.start(f"slow{at}")
+        op = text.define(f"getelementptr i8, ptr %op, i64 {distance}")
+        tail_call(text, "@slow", op, "%budget")
         distance += link.length // 2 * SLOT_BYTES
     body = "\n".join(text.lines)
-    return f"define internal preserve_nonecc void @{handler_name(links)}({HANDLER}) {{\nentry:\n{body}\n}}\n", left
-
-
-def print_direct_handler(functions: FunctionLowering, meaning: str, length: int) -> str:
-    """The text of the handler that executes an instruction completely, on the operands in its slot."""
-    text = HartText(functions.layout, functions.engine_words)
-    block = functions.tracer().semantics(functions.rows[meaning].semantics)
-    text.emit(f"call void @prepare(ptr %op, ptr %hart, ptr %ram, i64 %budget, i64 {length})")
-    trapped = text.define(f"call i1 @{quoted('complete_' + meaning)}(ptr %op, ptr %hart, ptr %ram)")
-    text.emit(f"br i1 {trapped}, label %trapped, label %done")
-    text.start("done")
-    if any(effect.kind in ("branch", "jump") for effect in effects(block)):
-        tail_call(text, "@completed", "%op", "%budget")
-    else:
-        calm = text.define(f"icmp eq i64 {text.get('attention')}, 0")
-        text.emit(f"br i1 {calm}, label %calm, label %look{LIKELY}")
-        text.start("look")
-        tail_call(text, "@completed", "%op", "%budget")
-        text.start("calm")
-        dispatch(text, text.define(f"getelementptr i8, ptr %op, i64 {length // 2 * SLOT_BYTES}"), "%budget")
-    text.start("trapped")
-    tail_call(text, "@trapped", "%op", "%budget")
-    body = "\n".join(text.lines)
-    return f"define internal preserve_nonecc void @{direct_name(meaning, length)}({HANDLER}) {{\nentry:\n{body}\n}}\n"
+    return f"define internal preserve_nonecc void @{handler_name(links)}({HANDLER}) {{\nentry:\n{body}\n}}\n"
 
 
 def _worthwhile(block: Block) -> bool:

@@ -10,20 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-<<<<<<< HEAD
 from hypernest.engines.interpreter.fast import branches, handler_name, print_handler, read_operands, written_register
 from hypernest.engines.interpreter.quick import HANDLER
-=======
-from hypernest.engines.interpreter.fast import (
-    branches,
-    direct_name,
-    handler_name,
-    print_direct_handler,
-    print_handler,
-    read_operands,
-    written_register,
-)
->>>>>>> 464bdf1 (p1)
 from hypernest.engines.interpreter.sequences import SEQUENCES, Link
 from hypernest.isa.row import Row
 from hypernest.lowering.functions import FunctionLowering
@@ -52,7 +40,7 @@ class _Node:
 
 
 class Handlers:
-    """Prints the handlers of all rows: direct ones, and fast ones of single instructions and of sequences."""
+    """Prints the fast handlers of all rows, of single instructions and of sequences."""
 
     def __init__(self, functions: FunctionLowering) -> None:
         self.functions, self.rows = functions, list(functions.rows.values())
@@ -60,7 +48,6 @@ class Handlers:
         self.classes = {kind: number for number, kind in enumerate(kinds)}
         self.fast: dict[tuple[str, int], str] = {}
         self.near: dict[tuple[str, int], str] = {}
-        self.direct: set[tuple[str, int]] = set()
 
     def print(self) -> Iterator[str]:
         """Handlers, then tables: by row number the handler (`@fast_table`), the one for a jump inside the page
@@ -78,44 +65,24 @@ class Handlers:
             )
             for near in (False, True) if branches(block) else (False,):
                 links = (Link(meaning, length, near),)
-<<<<<<< HEAD
                 text = print_handler(self.functions, links)
                 if text is not None:
                     yield text
                     (self.near if near else self.fast)[meaning, length] = handler_name(links)
         yield from self.functions.declare_pures()
         yield pointer_table("fast_table", [self.fast.get(_kind(row), "slow") for row in self.rows])
-=======
-                yield self._handler(links)
-        yield pointer_table("fast_table", [self.fast.get(_kind(row), direct_name(*_kind(row))) for row in self.rows])
->>>>>>> 464bdf1 (p1)
         yield pointer_table("near_table", [self.near.get(_kind(row), "") for row in self.rows])
         yield _number_table("class_table", [self.classes[_kind(row)] for row in self.rows])
         yield _number_table("operand_table", operands)
         yield from self._sequences()
-        for meaning, length in sorted(self.direct):
-            yield print_direct_handler(self.functions, meaning, length)
-
-    def _handler(self, links: tuple[Link, ...]) -> str:
-        printed = print_handler(self.functions, links)
-        (link,) = links
-        if printed is None:
-            self.direct.add((link.meaning, link.length))
-            return ""
-        text, left = printed
-        self.direct |= left
-        (self.near if link.near else self.fast)[link.meaning, link.length] = handler_name(links)
-        return text
 
     def _sequences(self) -> Iterator[str]:
         root = _Node(0)
         nodes = [root]
         for links in SEQUENCES:
-            printed = print_handler(self.functions, links)
-            if printed is None:
+            text = print_handler(self.functions, links)
+            if text is None:
                 raise ValueError(f"{' '.join(link.meaning for link in links)} cannot share a handler")
-            text, left = printed
-            self.direct |= left
             yield text
             node = root
             for link in links:

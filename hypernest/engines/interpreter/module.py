@@ -16,7 +16,6 @@ from hypernest.isa.hart import Pure
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.lowering.decode import DecoderLowering
-from hypernest.lowering.footprint import registers_of
 from hypernest.lowering.functions import HART, METADATA, FunctionLowering, quoted
 from hypernest.lowering.slots import slot_layout
 
@@ -36,8 +35,6 @@ def print_base(isa: Isa) -> str:
 
 def _base(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     functions = FunctionLowering(layout, words.offsets, isa.rows)
-    between = (isa.take_interrupt, isa.interrupt_pending, isa.data_context, isa.fetch_context)
-    functions.watched = registers_of("read", between, functions.tracer)
     rows = list(isa.rows.values())
     bases = {row.meaning: isa.rows[row.meaning] for row in rows}
     slots = {name: slot_layout(row) for name, row in bases.items()}

@@ -40,8 +40,6 @@ count:
   call void @count_trap(ptr %hart, i64 %taken)
   br label %contexts
 contexts:
-  ; What taking an interrupt has changed is looked at here.
-  PUT i64 0 attention
   call void @set_contexts(ptr %hart, ptr %ram)
   %call2 = GET i64 monitor_call
   %calling2 = icmp ne i64 %call2, 0
