@@ -18,10 +18,11 @@ from hypernest.engines.interpreter.words import EngineWords
 from hypernest.isa.floating_point import FUNCTIONS
 from hypernest.isa.layout import Layout
 from hypernest.isa.riscv.riscv64 import RISCV64
+from hypernest.isa.word import word
 from hypernest.lowering.blocks import result_type
 from hypernest.lowering.expressions import FunctionText
 from hypernest.lowering.functions import FunctionLowering
-from hypernest.lowering.host_float import host_float
+from hypernest.lowering.host_float import Leave, host_float
 from tests.lowering.native import compiled
 
 CASES = 20_000
@@ -347,3 +348,75 @@ def test_known_inexact_computes_no_error(name: str) -> None:
 def test_a_conversion_to_an_integer_keeps_its_flag_unless_fs_is_dirty() -> None:
     assert "zext i1" in str(_text("f64_to_i32", "1", "true"))
     assert "zext i1" not in str(_text("f64_to_i32", "1", "true", dirty=True))
+
+
+# --- leaving instead of a call ---------------------------------------------------------------------------------------
+
+LEFT = 1 << 63
+NAN, INFINITY, LARGEST, TINY = 0x7FF8 << 48, 0x7FF0 << 48, 0x7FEF_FFFF_FFFF_FFFF, 1
+ONE, THIRD = 0x3FF0 << 48, 0x3FD5_5555_5555_5555
+
+
+def _leaving(name: str) -> str:
+    """`@run(a, b, already)`: the flags where the host did it, with the result in `%to`; LEFT where it left."""
+    text = FunctionText()
+    arguments = ["0" if width == 3 else f"%{'abc'[i]}" for i, width in enumerate(FUNCTIONS[name].arguments)]
+    value = host_float(text, name, arguments, Leave("elsewhere"), "%already", dirty_already=True, accrued="%accrued")
+    assert value is not None
+    types, width = result_type(FUNCTIONS[name].results), FUNCTIONS[name].results[0]
+    result, flags = (text.define(f"extractvalue {types} {value}, {i}") for i in (0, 1))
+    text.emit(f"store i64 {text.define(f'zext i{width} {result} to i64') if width < 64 else result}, ptr %to")
+    text.emit(f"ret i64 {text.define(f'zext i5 {flags} to i64')}")
+    text.start("elsewhere")
+    text.emit(f"ret i64 {LEFT}")
+    body = "\n".join(text.lines)
+    parameters = "i64 %a, i64 %b, i1 %already, i5 %accrued, ptr %to"
+    return f"define i64 @run({parameters}) {{\nentry:\n{body}\n}}\n"
+
+
+@cache
+def _run(name: str) -> tuple[Any, Any]:
+    engine = compiled(_leaving(name))
+    prototype = ctypes.CFUNCTYPE(
+        ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_bool, ctypes.c_uint8, ctypes.c_void_p
+    )
+    return engine, prototype(engine.get_function_address("run"))
+
+
+@pytest.mark.parametrize("already", [False, True])
+@pytest.mark.parametrize(
+    ("name", "a", "b", "leaves"),
+    [
+        ("f64_add", ONE, ONE, False),
+        ("f64_add", ONE, THIRD, False),
+        ("f64_div", ONE, THIRD, False),
+        ("f64_mul", THIRD, THIRD, False),
+        ("f64_to_i64", THIRD, 0, False),
+        ("f64_eq", ONE, THIRD, False),
+        ("f64_add", NAN, ONE, True),
+        ("f64_add", INFINITY, INFINITY | 1 << 63, True),
+        ("f64_mul", LARGEST, LARGEST, True),
+        ("f64_mul", TINY, THIRD, True),
+        ("f64_div", ONE, 0, True),
+        ("f64_to_i64", LARGEST, 0, True),
+        ("f64_to_i64", NAN, 0, True),
+    ],
+)
+def test_what_the_host_does_not_do_is_left(name: str, a: int, b: int, leaves: bool, already: bool) -> None:
+    function = FUNCTIONS[name]
+    operands = [
+        word(0 if width == 3 else each, width) for each, width in zip((a, b, 0), function.arguments, strict=False)
+    ]
+    result, flags = function.function(*operands)
+    to = ctypes.c_uint64(0xDEAD)
+    found = _run(name)[1](a, b, already, 16, ctypes.addressof(to))
+    if leaves:
+        assert found == LEFT and to.value == 0xDEAD
+    else:
+        assert to.value == result.value
+        assert found | already == flags.value | already | 16  # with the accrued one
+
+
+def test_nothing_is_called_where_it_leaves() -> None:
+    text = _leaving("f64_add")
+    assert "@pure_" not in text and text.count("label %elsewhere") == 1
