@@ -234,6 +234,7 @@ class FunctionLowering:
     def __init__(self, layout: Layout, engine_words: Mapping[str, int], rows: Mapping[str, Row]) -> None:
         self.layout, self.engine_words, self.rows = layout, engine_words, rows
         self.called: dict[str, Routine | Pure] = {}
+        self._traces: dict[str, tuple[Tracer, Block]] = {}
 
     def collect(self, block: Block) -> Block:
         """Remember what `block` calls, so that it is printed, too."""
@@ -262,6 +263,13 @@ class FunctionLowering:
             if isinstance(called, Pure):
                 taken = ", ".join(f"i{width}" for width in called.arguments)
                 yield f"declare {result_type(called.results)} @pure_{called.name}({taken})\n"
+
+    def trace(self, row: Row) -> tuple[Tracer, Block]:
+        """What an instruction does, and the tracer that holds its words: one for all that it is printed in."""
+        if row.name not in self._traces:
+            tracer = self.tracer()
+            self._traces[row.name] = tracer, self.collect(tracer.semantics(row.semantics))
+        return self._traces[row.name]
 
     def tracer(self) -> Tracer:
         return Tracer(self.layout.registers)
@@ -302,8 +310,7 @@ class FunctionLowering:
 
     def instruction(self, row: Row, slots: SlotLayout) -> str:
         """The text of `@complete_<name>(slot, hart, ram)`, i1: trapped."""
-        tracer = self.tracer()
-        block = self.collect(tracer.semantics(row.semantics))
+        tracer, block = self.trace(row)
         text = self.hart_text(tracer)
         lowering = CompleteLowering(text, slots, None)
         lowering.bind_operands(row, tracer)

@@ -160,7 +160,7 @@ def _nearest(function: Callable[[_Host, list[str]], tuple[str, str, Callable[[],
 
         def in_mode() -> tuple[str, str]:
             ok, inexact = exactly()
-            return host.both(ok, nearest), inexact
+            return host.both(nearest, ok), inexact
 
         return Attempt(host.form.type, result, host.both(only_inexact, nearest), in_mode)
 

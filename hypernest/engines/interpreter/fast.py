@@ -62,8 +62,7 @@ class FastLowering(QuickLowering):
     def run(self) -> None:
         """Print everything. `NotFast` if one of the instructions has nothing to gain."""
         row = self.row
-        tracer = self.functions.tracer()
-        block = tracer.semantics(row.semantics)
+        tracer, block = self.functions.trace(row)
         if row.system or not _worthwhile(block):
             raise NotFast
         self.text.bind_late(
@@ -87,9 +86,9 @@ class FastLowering(QuickLowering):
         if self.at + 1 == len(self.links):
             dispatch(self.text, following, "%budget")
             return
-        FastLowering(
-            self.functions, self.text.fork(), self.links, self.at + 1, following, (*self.before, self.written)
-        ).run()
+        text = self.text.fork()
+        text.forget_names()
+        FastLowering(self.functions, text, self.links, self.at + 1, following, (*self.before, self.written)).run()
 
     # --- registers -------------------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class Handlers:
             yield f"declare preserve_nonecc void @{name}({HANDLER})\n"
         operands = []
         for meaning, length in self.classes:
-            block = self.functions.collect(self.functions.tracer().semantics(self.functions.rows[meaning].semantics))
+            block = self.functions.trace(self.functions.rows[meaning])[1]
             read = read_operands(block)
             operands.append(
                 READS_RS1 * ("rs1" in read)

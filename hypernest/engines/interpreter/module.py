@@ -42,7 +42,7 @@ def _base(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     register, sink = isa.sink
     sinks = {}
     for name, base in bases.items():
-        if written_register(functions.tracer().semantics(base.semantics)) == register:
+        if written_register(functions.trace(base)[1]) == register:
             sinks[name] = sink
         yield functions.instruction(base, slots[name])
     yield HANDLER_TABLES
@@ -75,8 +75,15 @@ def pure_names(functions: FunctionLowering) -> list[str]:
 def _csrs(isa: Isa, functions: FunctionLowering) -> Iterator[str]:
     """Each CSR's accesses, and the switches that find them by number."""
     reads, writes = [], []
+    called: dict[str, str] = {}  # by what it does: many counters only read as zero
+    readers = {}
     for csr in isa.csrs.values():
-        yield functions.csr_access(csr.name, csr.read, write=False)
+        text = functions.csr_access(csr.name, csr.read, write=False)
+        body = text.partition("\n")[2]
+        if body not in called:
+            called[body] = f"csr_read_{csr.name}"
+            yield text
+        readers[csr.name] = called[body]
         reads.append(f"i64 {csr.number}, label %n{csr.number}")
         if csr.write is not None:
             yield functions.csr_access(csr.name, csr.write, write=True)
@@ -93,7 +100,7 @@ def _csrs(isa: Isa, functions: FunctionLowering) -> Iterator[str]:
         f"define internal {{i1, i64}} @csr_read({HART}, i64 %number) {{\n"
         f"  switch i64 %number, label %unknown [{' '.join(reads)}]\n"
         + "".join(
-            f"n{csr.number}:\n  %r{csr.number} = call {{i1, i64}} @csr_read_{csr.name}({HART})\n"
+            f"n{csr.number}:\n  %r{csr.number} = call {{i1, i64}} @{readers[csr.name]}({HART})\n"
             f"  ret {{i1, i64}} %r{csr.number}\n"
             for csr in isa.csrs.values()
         )
