@@ -59,7 +59,8 @@ SCALARS = (
     "giant",  # a bit for each remembered mapping of 1 GiB or more, by its address: see `flush_translation`
     "scratch",  # a slot (two words) for complete execution
     "scratch_operands",
-    "walked",  # the last slice ended with a walk
+    "walked",  # the last slice ended with a walk: see `native/sampling.ll`
+    "jumps_to_walk",
     "windows",  # host pages: pointer to the first window, null if there are none
     "window",  # pointer: virtual address 0 in the window of the present data context
     "windows_used",  # is anything mapped in them?
@@ -124,7 +125,9 @@ BLOCK_BYTES = (COVERED_AT + PAGE_SLOTS // 8 + 63) // 64 * 64
 
 
 # Sampling, see `native/sampling.ll`. Slices are powers of two, not shorter than a page has instructions.
-COLD_SLICE, WARM_SLICE, WALK = 2048, 1 << 17, 128
+COLD_SLICE, WARM_SLICE = 2048, 1 << 17
+WALK, LONG_WALK = 128, 1024  # steps
+PATIENCE = 8  # jumps
 HEAT_ENTRIES = 1 << 16  # counts of 16 bits, by the address in RAM; those of a page stand together
 REPORTS = 1024  # room in the queue
 

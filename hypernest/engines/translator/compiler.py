@@ -119,7 +119,7 @@ def answer(data: bytes) -> bytes:
         entries, size = list(compiled.region.entries), len(compiled.region.instructions)
         records.append(
             encode(
-                Record(head, entries, first, last, size, compiled.region.covered, spent, compiled.start, compiled.code)
+                Record(entries[0], entries, first, last, size, compiled.region.covered, spent, compiled.start, compiled.code)
             )
         )
     return encode(Reply(request.page, page_digest(request.code), records, refused, problem))

@@ -61,7 +61,10 @@ def form_region(page: CodePage, head: int, targets: Iterable[int] = ()) -> Regio
     if the region has such a jump, they are entries, too, and it stays inside.
     """
     first = page.at(head)
-    if first is None or not first.meaning.quick:
+    while first is not None and not first.meaning.quick:  # the entry of a trap handler: begin behind its CSR accesses
+        head = first.following
+        first = page.at(head)
+    if first is None or not _executed(page, head):
         return None
     included: dict[int, Instruction] = {}
     entries = [head]

@@ -102,15 +102,22 @@ scarce:
   br i1 %none, label %last, label %slice
 last:
   PUT i64 0 walked
+  PUT i64 0 jumps_to_walk
   br i1 %enough, label %go, label %one
 slice:
-  %walks = call i1 @sample(ptr %hart, ptr %slot, i64 %inside, i1 %here)
+  %to.walk = GET i64 jumps_to_walk
+  %walking = icmp ne i64 %to.walk, 0
+  br i1 %walking, label %on.foot, label %arrived
+arrived:
+  %walks = call i1 @sample(ptr %hart, ptr %slot, i64 %inside, i64 %walked)
   br i1 %walks, label %walk, label %next
 next:
   PUT i64 0 walked
   br label %find
 walk:
-  PUT i64 1 walked
+  call void @begin_walk(ptr %hart)
+  br label %on.foot
+on.foot:
   call void @walk(ptr %hart, ptr %ram)
   musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
   ret void

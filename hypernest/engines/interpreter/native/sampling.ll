@@ -32,7 +32,7 @@ cold:
 ; A slice ended where the instruction of a slot, `inside` bytes from the start of its page, comes next: count it, report it
 ; when it has become hot, and begin another slice. True instead if it is the entry of a region: since a slice ends earlier
 ; in front of jumps to the start of a page, where it ended says little then. `@walk` goes to a better place.
-define internal i1 @sample(ptr %hart, ptr %slot, i64 %inside, i1 %walked) noinline {
+define internal i1 @sample(ptr %hart, ptr %slot, i64 %inside, i64 %walked) noinline {
 entry:
   %shared = GET ptr shared
   %handler = load i64, ptr %slot, !tbaa !6
@@ -50,10 +50,14 @@ entry:
   %number.low = and i8 %number.8, 7
   %bit = lshr i8 %bits, %number.low
   %covered = trunc i8 %bit to i1
-  %known = or i1 %translated, %covered
+  ; What is reached from another page is reached from outside its region, and needs an entry there.
+  %near = icmp ne i64 %walked, 2
+  %passed = and i1 %covered, %near
+  %known = or i1 %translated, %passed
   br i1 %known, label %inside.region, label %look
 inside.region:
-  br i1 %walked, label %warm, label %walk
+  %here = icmp ne i64 %walked, 0
+  br i1 %here, label %warm, label %walk
 warm:
   call void @grant(ptr %hart, i1 true)
   ret i1 false
@@ -93,37 +97,63 @@ out:
   ret i1 false
 }
 
-; Go on step by step through a few jumps.
-define internal void @walk(ptr %hart, ptr %ram) noinline {
-entry:
+; Begin to go on step by step: through a few jumps, sometimes many, so that every place is met; and then to the next that
+; leads to another page (`walked` is 2 then), if one comes soon.
+define internal void @begin_walk(ptr %hart) {
   %shared = GET ptr shared
   %seed = SHARED i64 slice_seed
   %random = lshr i64 %seed, 40
-  %some = and i64 %random, 7
-  %jumps.0 = add i64 %some, 1
-  call void @lend(ptr %hart, i64 ${WALK})
+  %chance = and i64 %random, 3
+  %long = icmp eq i64 %chance, 0
+  %most = select i1 %long, i64 127, i64 7
+  %dice = lshr i64 %random, 2
+  %some = and i64 %dice, %most
+  %last = sub i64 -${PATIENCE}, %some
+  PUT i64 %last jumps_to_walk
+  PUT i64 1 walked
+  %steps = select i1 %long, i64 ${LONG_WALK}, i64 ${WALK}
+  call void @lend(ptr %hart, i64 %steps)
+  ret void
+}
+
+; Walk on, until there is something to attend to. `jumps_to_walk` are those until patience ends, negative; above
+; -${PATIENCE} one to another page will do; 0 when the walk is over.
+define internal void @walk(ptr %hart, ptr %ram) noinline {
+entry:
   br label %loop
 loop:
-  %jumps = phi i64 [ %jumps.0, %entry ], [ %jumps.n, %stepped ]
+  %jumps = GET i64 jumps_to_walk
   %over = icmp eq i64 %jumps, 0
   br i1 %over, label %out, label %a
 a:
   %remaining = GET i64 remaining
   %none = icmp eq i64 %remaining, 0
-  br i1 %none, label %out, label %b
+  br i1 %none, label %end, label %b
 b:
   %pc = GET i64 pc
   call void @step(ptr %hart, ptr %ram)
-  %attention = GET i64 attention
-  %calm = icmp eq i64 %attention, 0
-  br i1 %calm, label %stepped, label %out
-stepped:
   %to = GET i64 pc
   %distance = sub i64 %to, %pc
   %jumped = icmp ugt i64 %distance, 4
   %counts = zext i1 %jumped to i64
-  %jumps.n = sub i64 %jumps, %counts
-  br label %loop
+  %jumps.n = add i64 %jumps, %counts
+  PUT i64 %jumps.n jumps_to_walk
+  %moved = xor i64 %to, %pc
+  %far = icmp ugt i64 %moved, 4095
+  %enough = icmp sge i64 %jumps.n, -${PATIENCE}
+  %leaps.a = and i1 %far, %jumped
+  %leaps = and i1 %leaps.a, %enough
+  br i1 %leaps, label %leap, label %look
+look:
+  %attention = GET i64 attention
+  %calm = icmp eq i64 %attention, 0
+  br i1 %calm, label %loop, label %out
+leap:
+  PUT i64 2 walked
+  br label %end
+end:
+  PUT i64 0 jumps_to_walk
+  br label %out
 out:
   ret void
 }
