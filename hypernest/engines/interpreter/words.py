@@ -9,7 +9,7 @@ from __future__ import annotations
 from hypernest.isa.layout import Layout
 
 # A context's data table is one for reads and one for writes, so that copying does not evict its own source.
-DATA_ENTRIES = 256
+DATA_ENTRIES = 512
 DATA_ENTRY_BYTES = 16  # tag: the virtual page; addend: pointer to where virtual address 0 would be in the host
 WRITES_AT = DATA_ENTRIES * DATA_ENTRY_BYTES
 CODE_ENTRIES = 256
