@@ -63,8 +63,8 @@ def form_region(page: CodePage, head: int, targets: Iterable[int] = ()) -> Regio
     first = page.at(head)
     while first is not None and not first.meaning.quick:  # the entry of a trap handler: begin behind its CSR accesses
         head = first.following
-        first = page.at(head)
-    if first is None or not _executed(page, head):
+        first = page.at(head) if _executed(page, head) else None
+    if first is None:
         return None
     included: dict[int, Instruction] = {}
     entries = [head]
