@@ -27,7 +27,7 @@ class Isa:
     instruction_length: Pure  # (its first 16 bits, or all) -> bytes, 64 bits
     take_trap: Routine  # (cause, value): enter the handler for a synchronous exception
     take_interrupt: Routine  # () -> enter the handler of the most urgent enabled interrupt: its cause, 0 if none
-    interrupt_pending: Routine  # () -> 1 bit: would wfi wake up?
+    interrupt_pending: Routine  # () -> 1 bit: would wfi wake up? If not, there is no interrupt to take
     data_context: Routine  # () -> 2 bits: loads and stores with equal contexts translate alike between flushes
     fetch_context: Routine  # () -> 2 bits: the same for instruction fetch
     causes: Mapping[int, str]  # names of traps by cause; interrupts have bit 63 set

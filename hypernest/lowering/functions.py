@@ -17,6 +17,7 @@ from hypernest.isa.trace import Block, Branch, Effect, Returned, Tracer, Trapped
 from hypernest.isa.word import Word
 from hypernest.lowering.blocks import LIKELY, BlockLowering, bind_results, result_type, return_values
 from hypernest.lowering.expressions import FunctionText
+from hypernest.lowering.footprint import registers
 from hypernest.lowering.slots import SlotLayout
 
 HART = "ptr %hart, ptr %ram"
@@ -32,7 +33,9 @@ METADATA = """
 !6 = !{!7, !7, i64 0}
 """
 
-_WORTH_A_CALL = 20  # lines of a pure function from which it stays one
+# Lines from which a function stays one. Pure functions have many callers, routines few.
+_WORTH_A_CALL = 20
+_ROUTINE_WORTH_A_CALL = 40
 
 
 class HartText(FunctionText):
@@ -234,6 +237,8 @@ class FunctionLowering:
     def __init__(self, layout: Layout, engine_words: Mapping[str, int], rows: Mapping[str, Row]) -> None:
         self.layout, self.engine_words, self.rows = layout, engine_words, rows
         self.called: dict[str, Routine | Pure] = {}
+        self.watched: frozenset[str] = frozenset()
+        """Registers that decide what happens between instructions: whoever may write them asks for attention."""
         self._traces: dict[str, tuple[Tracer, Block]] = {}
 
     def collect(self, block: Block) -> Block:
@@ -292,8 +297,8 @@ class FunctionLowering:
         lowering = _PureLowering(text, called.results)
         lowering.lower(block)
         given = ", ".join(f"i{w} %p{i}" for i, w in enumerate(called.arguments))
-        attributes = " noinline" if len(text.lines) > _WORTH_A_CALL else ""
-        return _function(f"dso_local {result_type(called.results)} @pure_{called.name}({given}){attributes}", text)
+        head = f"dso_local {result_type(called.results)} @pure_{called.name}({given})"
+        return _function(head + (" noinline" if len(text.lines) > _WORTH_A_CALL else ""), text)
 
     def routine(self, called: Routine, name: str = "") -> str:
         """The text of `@routine_<name>`."""
@@ -305,8 +310,8 @@ class FunctionLowering:
             text.bind(parameter, f"%p{i}")
         CompleteLowering(text, None, called.results).lower(block)
         given = "".join(f", i{w} %p{i}" for i, w in enumerate(called.arguments))
-        types = result_type((1, *called.results))
-        return _function(f"internal {types} @routine_{name or called.name}({HART}{given}) noinline", text)
+        head = f"internal {result_type((1, *called.results))} @routine_{name or called.name}({HART}{given})"
+        return _function(head + (" noinline" if len(text.lines) > _ROUTINE_WORTH_A_CALL else " alwaysinline"), text)
 
     def instruction(self, row: Row, slots: SlotLayout) -> str:
         """The text of `@complete_<name>(slot, hart, ram)`, i1: trapped."""
@@ -315,9 +320,13 @@ class FunctionLowering:
         lowering = CompleteLowering(text, slots, None)
         lowering.bind_operands(row, tracer)
         if row.system:
-            text.put("attention", "1")
+            self._watch(block, text)
         lowering.lower(block)
         return _function(f"internal i1 @{quoted('complete_' + row.name)}(ptr %op, {HART})", text)
+
+    def _watch(self, block: Block, text: HartText) -> None:
+        if registers("write", block, self.tracer) & self.watched:
+            text.put("attention", "1")
 
     def csr_access(self, name: str, function: Callable[..., Any], *, write: bool) -> str:
         """The text of `@csr_read_<name>` or `@csr_write_<name>`."""
@@ -327,9 +336,11 @@ class FunctionLowering:
         text = self.hart_text(tracer)
         text.bind(value, "%value")
         results = () if write else (64,)
+        self._watch(block, text)
         CompleteLowering(text, None, results).lower(block)
         head = f"csr_write_{name}({HART}, i64 %value)" if write else f"csr_read_{name}({HART})"
-        return _function(f"internal {result_type((1, *results))} @{head}", text)
+        # Alone the switch over all CSRs calls it.
+        return _function(f"internal {result_type((1, *results))} @{head} alwaysinline", text)
 
 
 class _PureLowering(BlockLowering):

@@ -2,7 +2,8 @@
 
 A handler works on its slot's operands, assumes that memory accesses hit the translation cache, and tail-calls the
 handler of the next slot. Where an assumption fails (a trap, a miss, a device) it has changed nothing yet and leaves the
-instruction to `@slow`, which executes it completely.
+instruction to its *direct* handler, which executes it completely. Instructions that gain nothing from a fast handler
+have only that one.
 
 Instructions that are often executed in a row share a handler (see `sequences.py`): it saves dispatches, and an
 instruction need not wait for a register that one before it writes.
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hypernest.engines.interpreter.direct import direct_name, dispatch, tail_call
 from hypernest.engines.interpreter.quick import HANDLER, PAGE_MASK, NotFast, QuickLowering, index_shift
 from hypernest.engines.interpreter.sequences import Link
 from hypernest.engines.interpreter.words import CODE_ENTRIES, CODE_ENTRY_BYTES, REMAINING_AT
@@ -185,16 +187,6 @@ def remaining_in_page(text: HartText, op: str) -> str:
     return text.define(f"zext i16 {text.define(f'load i16, ptr {place}{SLOT_ALIAS}')} to i64")
 
 
-def tail_call(text: HartText, handler: str, op: str, budget: str) -> None:
-    text.emit(f"musttail call preserve_nonecc void {handler}(ptr {op}, ptr %hart, ptr %ram, i64 {budget})")
-    text.emit("ret void")
-
-
-def dispatch(text: HartText, op: str, budget: str) -> None:
-    """Go on with the handler of a slot."""
-    tail_call(text, text.define(f"load ptr, ptr {op}{SLOT_ALIAS}"), op, budget)
-
-
 def dispatch_checked(text: HartText, op: str, budget: str) -> None:
     """Go on with a slot that was jumped to, one careful step at a time if the steps may run out in its page."""
     enough = text.define(f"icmp sge i64 {budget}, 0")
@@ -248,21 +240,29 @@ def handler_name(links: Sequence[Link]) -> str:
     )
 
 
-def print_handler(functions: FunctionLowering, links: Sequence[Link]) -> str | None:
-    """The text of a fast handler; None if an instruction is better left to complete execution."""
+def print_handler(functions: FunctionLowering, links: Sequence[Link]) -> tuple[str, set[tuple[str, int]]] | None:
+    """The text of a fast handler and the instructions (meaning, length) whose direct handlers it needs.
+
+    None if an instruction is better left to complete execution.
+    """
     text = HartText(functions.layout, functions.engine_words)
     try:
         FastLowering(functions, text, links).run()
     except NotFast:
         return None
     distance = 0
+    left = set()
     for at, link in enumerate(links):
-        text.start(f"slow{at}")
-        op = text.define(f"getelementptr i8, ptr %op, i64 {distance}")
-        tail_call(text, "@slow", op, "%budget")
+        if any(line.endswith(f"label %slow{at}{end}") for line in text.lines for end in ("", LIKELY)):
+            if link.near:
+                raise ValueError(f"{link.meaning} has lost the operands that it would need when left")
+            text.start(f"slow{at}")
+            op = text.define(f"getelementptr i8, ptr %op, i64 {distance}")
+            tail_call(text, "@" + direct_name(link.meaning, link.length), op, "%budget")
+            left.add((link.meaning, link.length))
         distance += link.length // 2 * SLOT_BYTES
     body = "\n".join(text.lines)
-    return f"define internal preserve_nonecc void @{handler_name(links)}({HANDLER}) {{\nentry:\n{body}\n}}\n"
+    return f"define internal preserve_nonecc void @{handler_name(links)}({HANDLER}) {{\nentry:\n{body}\n}}\n", left
 
 
 def _worthwhile(block: Block) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from hypernest.engines.interpreter.direct import direct_name
 from hypernest.engines.interpreter.fast import branches, handler_name, print_handler, read_operands, written_register
 from hypernest.engines.interpreter.quick import HANDLER
 from hypernest.engines.interpreter.sequences import SEQUENCES, Link
@@ -28,8 +29,8 @@ declare i64 @advance(i64, i64, i64, i64)
 """
 """What `Handlers.print` defines, for modules that use it."""
 
-# Where handlers leave to.
-_EXITS = ("slow", "careful", "resume")
+# Where handlers leave to, besides direct handlers.
+_EXITS = ("careful", "resume")
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Handlers:
         self.classes = {kind: number for number, kind in enumerate(kinds)}
         self.fast: dict[tuple[str, int], str] = {}
         self.near: dict[tuple[str, int], str] = {}
+        self.direct: set[tuple[str, int]] = set()
 
     def print(self) -> Iterator[str]:
         """Handlers, then tables: by row number the handler (`@fast_table`), the one for a jump inside the page
@@ -65,24 +67,36 @@ class Handlers:
             )
             for near in (False, True) if branches(block) else (False,):
                 links = (Link(meaning, length, near),)
-                text = print_handler(self.functions, links)
-                if text is not None:
-                    yield text
-                    (self.near if near else self.fast)[meaning, length] = handler_name(links)
-        yield from self.functions.declare_pures()
-        yield pointer_table("fast_table", [self.fast.get(_kind(row), "slow") for row in self.rows])
+                yield self._handler(links)
+        yield pointer_table("fast_table", [self.fast.get(_kind(row), direct_name(*_kind(row))) for row in self.rows])
         yield pointer_table("near_table", [self.near.get(_kind(row), "") for row in self.rows])
         yield _number_table("class_table", [self.classes[_kind(row)] for row in self.rows])
         yield _number_table("operand_table", operands)
         yield from self._sequences()
+        for meaning, length in sorted(self.direct):
+            yield f"declare preserve_nonecc void @{direct_name(meaning, length)}({HANDLER})\n"
+        yield from self.functions.declare_pures()
+
+    def _handler(self, links: tuple[Link, ...]) -> str:
+        printed = print_handler(self.functions, links)
+        (link,) = links
+        if printed is None:
+            self.direct.add((link.meaning, link.length))
+            return ""
+        text, left = printed
+        self.direct |= left
+        (self.near if link.near else self.fast)[link.meaning, link.length] = handler_name(links)
+        return text
 
     def _sequences(self) -> Iterator[str]:
         root = _Node(0)
         nodes = [root]
         for links in SEQUENCES:
-            text = print_handler(self.functions, links)
-            if text is None:
+            printed = print_handler(self.functions, links)
+            if printed is None:
                 raise ValueError(f"{' '.join(link.meaning for link in links)} cannot share a handler")
+            text, left = printed
+            self.direct |= left
             yield text
             node = root
             for link in links:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hypernest.engines.interpreter.direct import has_direct_handler, print_direct_handler
 from hypernest.engines.interpreter.fast import written_register
 from hypernest.engines.interpreter.handlers import HANDLER_TABLES, Handlers, pointer_table
 from hypernest.engines.interpreter.runtime import print_runtime
@@ -16,6 +17,7 @@ from hypernest.isa.hart import Pure
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.lowering.decode import DecoderLowering
+from hypernest.lowering.footprint import registers_of
 from hypernest.lowering.functions import HART, METADATA, FunctionLowering, quoted
 from hypernest.lowering.slots import slot_layout
 
@@ -35,6 +37,8 @@ def print_base(isa: Isa) -> str:
 
 def _base(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     functions = FunctionLowering(layout, words.offsets, isa.rows)
+    between = (isa.take_interrupt, isa.interrupt_pending, isa.data_context, isa.fetch_context)
+    functions.watched = registers_of("read", between, functions.tracer)
     rows = list(isa.rows.values())
     bases = {row.meaning: isa.rows[row.meaning] for row in rows}
     slots = {name: slot_layout(row) for name, row in bases.items()}
@@ -45,6 +49,9 @@ def _base(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
         if written_register(functions.trace(base)[1]) == register:
             sinks[name] = sink
         yield functions.instruction(base, slots[name])
+    for meaning, length in sorted({(row.meaning, row.length) for row in rows}):
+        if has_direct_handler(bases[meaning], functions.trace(bases[meaning])[1]):
+            yield print_direct_handler(functions, meaning, length)
     yield HANDLER_TABLES
     yield DecoderLowering(Decoder(rows), numbers, slots, sinks).print()
     yield pointer_table("complete_table", [quoted(f"complete_{row.meaning}") for row in rows])

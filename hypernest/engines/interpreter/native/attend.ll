@@ -32,6 +32,11 @@ wake:
   PUT i64 0 waiting
   br label %c
 c:
+  ; The short question first: nearly always the answer is no.
+  %some.r = call {i1, i1} @routine_interrupt_pending(ptr %hart, ptr %ram)
+  %some = extractvalue {i1, i1} %some.r, 1
+  br i1 %some, label %take, label %contexts
+take:
   %taken.r = call {i1, i64} @routine_take_interrupt(ptr %hart, ptr %ram)
   %taken = extractvalue {i1, i64} %taken.r, 1
   %none = icmp eq i64 %taken, 0
@@ -40,6 +45,8 @@ count:
   call void @count_trap(ptr %hart, i64 %taken)
   br label %contexts
 contexts:
+  ; What taking an interrupt has changed is looked at here.
+  PUT i64 0 attention
   call void @set_contexts(ptr %hart, ptr %ram)
   %call2 = GET i64 monitor_call
   %calling2 = icmp ne i64 %call2, 0
@@ -48,7 +55,7 @@ d:
   ret i64 -1
 }
 
-define internal void @set_contexts(ptr %hart, ptr %ram) {
+define internal void @set_contexts(ptr %hart, ptr %ram) alwaysinline {
   %data.r = call {i1, i2} @routine_data_context(ptr %hart, ptr %ram)
   %data.n = extractvalue {i1, i2} %data.r, 1
   %data = zext i2 %data.n to i64
@@ -72,7 +79,7 @@ define internal void @set_contexts(ptr %hart, ptr %ram) {
 }
 
 ; Statistics: exceptions by cause, then interrupts by cause.
-define internal void @count_trap(ptr %hart, i64 %cause) {
+define internal void @count_trap(ptr %hart, i64 %cause) alwaysinline {
   %shared = GET ptr shared
   %table = getelementptr i8, ptr %shared, i64 ${shared_traps}
   %high = lshr i64 %cause, 57

@@ -450,6 +450,7 @@ define internal void @forget_code(ptr %shared) noinline {
 }
 
 define internal void @forget_code_tables(ptr %hart) {
+  PUT i64 1 attention
   %table = getelementptr i8, ptr %hart, i64 ${code_tables}
   call void @llvm.memset.p0.i64(ptr align 8 %table, i8 -1, i64 ${CODE_TABLES_BYTES}, i1 false)
   ret void

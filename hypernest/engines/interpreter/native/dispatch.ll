@@ -1,7 +1,7 @@
 ; From slot to slot: what happens where fast handlers cannot go on by themselves.
 
 ; Bring pc and remaining up to date, from the slot and the budget that stand for them while fast handlers run.
-define internal void @synchronize(ptr %op, ptr %hart, i64 %budget) {
+define internal void @synchronize(ptr %op, ptr %hart, i64 %budget) alwaysinline {
   %slots = GET ptr slots
   %first = ptrtoint ptr %slots to i64
   %this = ptrtoint ptr %op to i64

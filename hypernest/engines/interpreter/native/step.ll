@@ -53,6 +53,17 @@ known:
   %trapped = call i1 %complete(ptr %scratch, ptr %hart, ptr %ram)
   br i1 %trapped, label %trap, label %done
 trap:
+  call void @enter_trap(ptr %hart, ptr %ram)
+  br label %done
+done:
+  %remaining = GET i64 remaining
+  %left = sub i64 %remaining, 1
+  PUT i64 %left remaining
+  ret void
+}
+
+; Take the trap that an instruction has raised.
+define internal void @enter_trap(ptr %hart, ptr %ram) alwaysinline {
   %cause = GET i64 trap_cause
   %value = GET i64 trap_value
   %ignored = call i1 @routine_take_trap(ptr %hart, ptr %ram, i64 %cause, i64 %value)
@@ -61,10 +72,50 @@ trap:
   PUT i64 %retired.n retired
   call void @count_trap(ptr %hart, i64 %cause)
   PUT i64 1 attention
-  br label %done
-done:
+  ret void
+}
+
+; What complete execution of an instruction of `length` bytes, whose operands are in its slot, finds in the hart.
+define internal void @prepare(ptr %op, ptr %hart, ptr %ram, i64 %budget, i64 %length) alwaysinline {
+entry:
+  call void @synchronize(ptr %op, ptr %hart, i64 %budget)
+  %pc = GET i64 pc
+  %next = add i64 %pc, %length
+  PUT i64 %next next_pc
+  %slots = GET ptr slots
+  %offset.p = getelementptr i8, ptr %slots, i64 ${ram_offset}
+  %offset = load i64, ptr %offset.p, !tbaa !6
+  %inside = and i64 %pc, 4095
+  %at = add i64 %offset, %inside
+  %code.p = getelementptr i8, ptr %ram, i64 %at
+  %wide = icmp eq i64 %length, 4
+  br i1 %wide, label %long, label %short
+long:
+  %long.c = load i32, ptr %code.p, align 1, !tbaa !5
+  br label %put
+short:
+  %short.n = load i16, ptr %code.p, align 1, !tbaa !5
+  %short.c = zext i16 %short.n to i32
+  br label %put
+put:
+  %code = phi i32 [ %long.c, %long ], [ %short.c, %short ]
+  %code.64 = zext i32 %code to i64
+  PUT i64 %code.64 instruction
+  ret void
+}
+
+; After complete execution of a slot: the instruction has trapped.
+define internal preserve_nonecc void @trapped(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+  call void @enter_trap(ptr %hart, ptr %ram)
+  musttail call preserve_nonecc void @completed(ptr %op, ptr %hart, ptr %ram, i64 %budget)
+  ret void
+}
+
+; The instruction has jumped, or there is something to look at.
+define internal preserve_nonecc void @completed(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
   %remaining = GET i64 remaining
   %left = sub i64 %remaining, 1
   PUT i64 %left remaining
+  musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
   ret void
 }

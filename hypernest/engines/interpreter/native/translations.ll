@@ -35,6 +35,8 @@ all:
   call void @flush_translations(ptr %hart)
   ret void
 one:
+  ; The page that is being executed must be found again.
+  PUT i64 1 attention
   call void @unmap_page(ptr %hart, i64 %address)
   %data.a = lshr i64 %address, ${DATA_SHIFT}
   %data.i = and i64 %data.a, ${DATA_MASK}
