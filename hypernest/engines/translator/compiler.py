@@ -15,7 +15,7 @@ from hypernest.engines.translator.host_pages import HostPageLowering
 from hypernest.engines.translator.lowering import InstructionLowering, RegionLowering
 from hypernest.engines.translator.position_independent import link
 from hypernest.engines.translator.record import Record, Reply, decode_request, encode
-from hypernest.engines.translator.region import Region, form_region
+from hypernest.engines.translator.region import Region, behind_complete_execution, form_region
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.lowering.functions import METADATA
@@ -107,7 +107,7 @@ def answer(data: bytes) -> bytes:
     for head in request.heads:
         start = time.perf_counter_ns()
         try:
-            region = form_region(page, head, request.targets)
+            region = form_region(page, behind_complete_execution(page, head), request.targets)
             compiled = compiler.compile(region) if region is not None else None
         except Exception as error:  # LLVM failing on a region: the rest of the run does not depend on it
             compiled, problem = None, f"{type(error).__name__}: {error}".splitlines()[0]
@@ -117,9 +117,7 @@ def answer(data: bytes) -> bytes:
         first, last = compiled.region.span
         spent = (time.perf_counter_ns() - start) // 1000
         entries, size = list(compiled.region.entries), len(compiled.region.instructions)
-        records.append(
-            encode(
-                Record(entries[0], entries, first, last, size, compiled.region.covered, spent, compiled.start, compiled.code)
-            )
-        )
+        covered = compiled.region.covered
+        record = Record(entries[0], entries, first, last, size, covered, spent, compiled.start, compiled.code)
+        records.append(encode(record))
     return encode(Reply(request.page, page_digest(request.code), records, refused, problem))

@@ -54,6 +54,17 @@ class Region:
         return [each for each in following + targets if each in self.instructions]
 
 
+def behind_complete_execution(page: CodePage, head: int) -> int:
+    """Where a region can begin that `head` leads to: a trap handler's entry, say, begins with CSR accesses."""
+    at, first = head, page.at(head)
+    while first is not None and not first.meaning.quick:
+        at = first.following
+        if not _executed(page, at):
+            return head
+        first = page.at(at)
+    return at
+
+
 def form_region(page: CodePage, head: int, targets: Iterable[int] = ()) -> Region | None:
     """The region with this head; None if there is nothing to gain.
 
@@ -61,10 +72,7 @@ def form_region(page: CodePage, head: int, targets: Iterable[int] = ()) -> Regio
     if the region has such a jump, they are entries, too, and it stays inside.
     """
     first = page.at(head)
-    while first is not None and not first.meaning.quick:  # the entry of a trap handler: begin behind its CSR accesses
-        head = first.following
-        first = page.at(head) if _executed(page, head) else None
-    if first is None:
+    if first is None or not first.meaning.quick:
         return None
     included: dict[int, Instruction] = {}
     entries = [head]

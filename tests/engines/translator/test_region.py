@@ -10,6 +10,7 @@ from hypernest.engines.translator.region import (
     MOST_INSTRUCTIONS,
     Liveness,
     Region,
+    behind_complete_execution,
     form_region,
     liveness,
 )
@@ -220,3 +221,9 @@ def test_sides_that_are_not_in_the_region_need_what_is_dirty() -> None:
 def test_entries_after_a_computed_jump_are_dirty_with_what_came_before() -> None:
     flow = Flow(region_of("addi a0, x0, 1\n jr a5\n addi a1, x0, 2\n ret", targets=[8]))
     assert flow.dirty(8) == x("a0") and flow.live(8) == x("a0 ra"), "the entry loads it, to store it in the end"
+
+
+def test_a_region_begins_behind_what_is_executed_completely() -> None:
+    assert behind_complete_execution(page_of("csrrw sp, 0x140, sp\n csrrs t0, 0x141, zero\n nop\n ret"), 0) == 8
+    assert behind_complete_execution(page_of("nop\n ret"), 0) == 0
+    assert behind_complete_execution(page_of("ecall\n .word 0"), 0) in (0, 4)
