@@ -85,7 +85,7 @@ def test_in_a_region(translating: Pair, row: Row) -> None:
                 ran += len(engine.translate(CODE // PAGE, [start % PAGE, start % PAGE + row.length], EVERYTHING))
             translating.set_state(maker.words)
             translating.run(3, about=f"{row.name} {number} case {case}, {codes[0]:#x} {codes[1]:#x}")
-    assert bool(ran) != (row.system or row.name in LEFT_TO_THE_INTERPRETER)
+    assert ran or row.system or row.name in LEFT_TO_THE_INTERPRETER
 
 
 @every_instruction
