@@ -33,14 +33,15 @@ class PseudoTerminal:
         self.mode_before = self.mode()
 
     def start(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Run Python source in the terminal."""
+        """Run Python source in the terminal, which alone says how large it is."""
+        outside = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
             [sys.executable, "-c", _PROLOGUE + program, *arguments],
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+            env={**outside, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
         )
         return self.process
 
