@@ -20,7 +20,7 @@ NOTHING = "-"
 # Runnable processes a CPU, beyond which peers wait for others and not for themselves.
 BUSY_SHARE = 0.4
 EXPLANATION = (
-    "Median seconds of runs with warm caches; 'first' is the run that filled them: the interpreter was there, "
+    "Median seconds of runs with warm caches, after three; 'first' is the first of these: the interpreter was there, "
     "regions of the guest's code were not. 'generation' and 'boot-cold' begin each run with no cache at all. "
     "'of qemu' is QEMU's time by hypernest's, 'x native' hypernest's by the host's own."
 )

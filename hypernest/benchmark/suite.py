@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from hypernest.benchmark.peers import Job, Peer, Program
@@ -157,6 +158,9 @@ def run_suite(
                 yield Row(workload, results)
 
 
+_RUNS_TO_WARM_UP = 3
+
+
 def _run_workload(
     workload: Workload,
     program: Program,
@@ -169,10 +173,10 @@ def _run_workload(
 ) -> dict[str, Result]:
     """The results of those peers that take part."""
     results: dict[str, Result] = {}
-    for repetition in range(-1, repeat):
+    for repetition in range(-max(map(partial(warm_ups, workload), peers)), repeat):
         for peer in peers:
             result = results.setdefault(peer.name, Result(peer.name))
-            if result.failure is not None or (repetition < 0 and not has_warm_up(workload, peer)):
+            if result.failure is not None or repetition < -warm_ups(workload, peer):
                 continue
             say(f"{workload.name} on {peer.name}, {max(repetition, 0) + 1} of {repeat}")
             try:
@@ -182,15 +186,20 @@ def _run_workload(
                 result.failure = str(error)
                 continue
             if repetition < 0:
-                result.discarded = sample
+                result.discarded = result.discarded or sample
             elif sample is not None:
                 result.samples.append(sample)
     return {name: result for name, result in results.items() if result.failure or result.samples}
 
 
-def has_warm_up(workload: Workload, peer: Peer) -> bool:
-    """Whether a run that does not count goes before: where a first run would differ from the later ones."""
-    return not workload.cold if peer.generates else workload.metric is not Metric.INSIDE
+def warm_ups(workload: Workload, peer: Peer) -> int:
+    """How many runs that do not count go before: as many as differ from later ones.
+
+    A run compiles what it has time for, the hottest first, so a peer that keeps what it compiled has several.
+    """
+    if peer.generates:
+        return 0 if workload.cold else _RUNS_TO_WARM_UP
+    return int(workload.metric is not Metric.INSIDE)
 
 
 @dataclass(frozen=True)
