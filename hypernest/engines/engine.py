@@ -61,3 +61,20 @@ class Engine(Protocol):
 
     def flush_translations(self, hart: HartState) -> None:
         """Forget the hart's remembered translations (a remote fence, or its registers were changed by the host)."""
+
+
+class Untranslated:
+    """What engines that translate nothing have to say of it."""
+
+    @property
+    def translation(self) -> Mapping[str, float]:
+        """Nothing is translated."""
+        return {}
+
+    @property
+    def problem(self) -> str | None:
+        """Nothing can be missing."""
+        return None
+
+    def close(self) -> None:
+        """There is nothing beside the run."""

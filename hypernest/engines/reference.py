@@ -7,11 +7,10 @@ beyond the hart's state: no decoded code, no translations.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 from hypernest.devices.device import BusError
-from hypernest.engines.engine import Devices, Exit
+from hypernest.engines.engine import Devices, Exit, Untranslated
 from hypernest.engines.hart_state import HartState
 from hypernest.isa.decoder import Decoder
 from hypernest.isa.hart import Access, Hart, Routine, Trap
@@ -175,7 +174,7 @@ class ReferenceHart(Hart):
         self._target = target
 
 
-class ReferenceEngine:
+class ReferenceEngine(Untranslated):
     """Runs harts one instruction at a time through `ReferenceHart`. See `engine.Engine` for the contract."""
 
     def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices) -> None:
@@ -216,19 +215,6 @@ class ReferenceEngine:
             state["remaining"] -= 1
             if hart.trap_cause is not None:
                 self._count(hart.trap_cause)
-
-    @property
-    def translation(self) -> Mapping[str, float]:
-        """Nothing is translated."""
-        return {}
-
-    @property
-    def problem(self) -> str | None:
-        """Nothing can be missing."""
-        return None
-
-    def close(self) -> None:
-        """There is nothing beside the run."""
 
     @property
     def traps(self) -> dict[str, int]:

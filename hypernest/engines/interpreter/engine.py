@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hypernest.cache import cache_folder
 from hypernest.devices.device import BusError
-from hypernest.engines.engine import Devices, Exit
+from hypernest.engines.engine import Devices, Exit, Untranslated
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter.object_code import object_code, target_machine
 from hypernest.engines.interpreter.words import BLOCK_BYTES, COUNTERS, EXPORTS, SHARED, TRAP_COUNTERS, EngineWords
@@ -30,7 +29,7 @@ _DEVICE = ctypes.CFUNCTYPE(
 )
 
 
-class InterpreterEngine:
+class InterpreterEngine(Untranslated):
     """Runs harts in generated native code. See `engine.Engine` for the contract; ValueError beyond eight harts."""
 
     def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices, cache: Path | None = None) -> None:
@@ -139,19 +138,6 @@ class InterpreterEngine:
             name: int(self._shared[first + (cause >> 57 | cause & 63)]) for cause, name in self._isa.causes.items()
         }
         return {name: count for name, count in counts.items() if count}
-
-    @property
-    def translation(self) -> Mapping[str, float]:
-        """Nothing is translated."""
-        return {}
-
-    @property
-    def problem(self) -> str | None:
-        """Nothing can be missing."""
-        return None
-
-    def close(self) -> None:
-        """There is nothing beside the run."""
 
     def statistics(self) -> dict[str, int]:
         """Pages of code that were predecoded and dropped, and how often all were because there was no more room."""

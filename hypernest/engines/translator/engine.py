@@ -287,6 +287,7 @@ class TranslatorEngine(InterpreterEngine):
         if reply.problem:
             self._problems.append(f"LLVM could not compile a region ({reply.problem}).")
         code = self._memory.read(self._memory.base + reply.page * PAGE, PAGE)
+        unchanged = page_digest(code) == reply.digest
         known = self._known.setdefault(reply.digest, {})
         for each in reply.records:
             record = decode_record(each)
@@ -296,7 +297,7 @@ class TranslatorEngine(InterpreterEngine):
             self.counts.regions_compiled += 1
             self.counts.compile_seconds += record.microseconds / 1e6
             self.counts.compiled_instructions += record.instructions
-            if page_digest(code) == reply.digest and (made := self._place(known, record, code)):
+            if unchanged and (made := self._place(known, record, code)):
                 self._install(reply.page, made, code)
 
     def _place(self, known: dict[int, _Installable], record: Record, code: bytes) -> _Installable | None:

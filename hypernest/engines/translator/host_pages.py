@@ -17,7 +17,6 @@ from hypernest.engines.interpreter.words import CONTEXTS, WINDOW_BITS, WINDOW_ST
 from hypernest.engines.translator.code_page import Instruction
 from hypernest.engines.translator.host_faults import MARK, HartWindows, HostFaults, host_faults
 from hypernest.engines.translator.lowering import InstructionLowering, RegionLowering
-from hypernest.engines.translator.meaning import Place
 from hypernest.engines.translator.near import Checked, base_and_distance, base_word, find_checked, is_near
 from hypernest.engines.translator.region import Region
 from hypernest.isa.trace import Effect
@@ -49,16 +48,11 @@ class HostPageLowering(InstructionLowering):
 
     def __init__(self, region: RegionLowering, instruction: Instruction) -> None:
         super().__init__(region, instruction)
-        self.reads: dict[Word, Place] = {}
         self.checked: Checked = region.facts[instruction.offset]
 
     @classmethod
     def look_at(cls, region: Region) -> dict[int, Checked]:
         return find_checked(region)
-
-    def effect_read(self, effect: Effect, register: str, index: Word | int) -> None:
-        super().effect_read(effect, register, index)
-        self.reads[effect.results[0]] = self._place(register, index)
 
     def effect_load(self, effect: Effect, address: Word, bits: int) -> None:
         text, (result,) = self.text, effect.results

@@ -19,14 +19,14 @@ from hypernest.engines.interpreter.words import EngineWords
 from hypernest.engines.translator.anchors import find_anchors, only_after_the_one_before
 from hypernest.engines.translator.code_page import PAGE_BYTES, Instruction
 from hypernest.engines.translator.loops import find_walkers
-from hypernest.engines.translator.meaning import Place, on_host
+from hypernest.engines.translator.meaning import Place, on_host, split_sum
 from hypernest.engines.translator.ranges import Ranges
 from hypernest.engines.translator.region import Liveness, Region, liveness
 from hypernest.isa.hart import Pure
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.isa.trace import Effect, Returned
-from hypernest.isa.word import Word, signed
+from hypernest.isa.word import Word
 from hypernest.lowering.blocks import LIKELY, bind_results, result_type
 from hypernest.lowering.functions import HART_ALIAS, SLOT_ALIAS, HartText
 from hypernest.lowering.host_float import Leave, host_float
@@ -242,7 +242,7 @@ class InstructionLowering(QuickLowering):
         self.region, self.instruction = region, instruction
         self.ended = False
         self._depth = 0
-        self._read: dict[Word, Place] = {}
+        self.reads: dict[Word, Place] = {}
         text.bind_late(
             instruction.meaning.tracer.unique("next_pc", (), 64),
             lambda text: text.define(f"add i64 %page, {instruction.following}"),
@@ -300,13 +300,8 @@ class InstructionLowering(QuickLowering):
         if low:
             inside = text.define(f"sub i64 {inside}, {low}")
         same = text.define(f"icmp ult i64 {inside}, {high - low + 1}")
-        far, joined, before = text.fresh("far"), text.fresh("joined"), text.label
-        text.emit(f"br i1 {same}, label %{joined}, label %{far}{LIKELY}")
-        aside = text.aside()
-        aside.start(far)
-        self.text = aside
-        table = self.probe(name, size, writes)
-        self.text = text
+        joined, before = text.fresh("joined"), text.label
+        aside, table = self._probe_unless(same, joined, name, size, writes)
         aside.emit(f"br label %{joined}")
         text.start(joined)
         table = text.define(f"phi ptr [ {near.table}, %{before} ], [ {table}, %{aside.label} ]")
@@ -318,31 +313,31 @@ class InstructionLowering(QuickLowering):
         page = text.define(f"and i64 {address}, {PAGE_MASK | size - 1}")  # and is it aligned?
         known = text.define(f"load i64, ptr {names.page}")
         same, on = text.define(f"icmp eq i64 {page}, {known}"), text.fresh("on")
-        far = text.fresh("far")
-        text.emit(f"br i1 {same}, label %{on}, label %{far}{LIKELY}")
-        aside = text.aside()
-        aside.start(far)
-        self.text = aside
-        table = self.probe(address, size, writes)
-        self.text = text
+        aside, table = self._probe_unless(same, on, address, size, writes)
         aside.emit(f"store i64 {aside.define(f'and i64 {address}, {PAGE_MASK}')}, ptr {names.page}")
         aside.emit(f"store ptr {table}, ptr {names.table}")
         aside.emit(f"br label %{on}")
         text.start(on)
         return text.define(f"getelementptr i8, ptr {text.define(f'load ptr, ptr {names.table}')}, i64 {address}")
 
+    def _probe_unless(self, known: str, on: str, address: str, size: int, writes: bool) -> tuple[RegionText, str]:
+        """Go to `on` if the page is known, else aside, where it is looked up: that text, to go on in, and the table."""
+        text, far = self.text, self.text.fresh("far")
+        text.emit(f"br i1 {known}, label %{on}, label %{far}{LIKELY}")
+        self.text = aside = text.aside()
+        aside.start(far)
+        table = self.probe(address, size, writes)
+        self.text = text
+        return aside, table
+
     def effect_read(self, effect: Effect, register: str, index: Word | int) -> None:
         super().effect_read(effect, register, index)
-        self._read[effect.results[0]] = self._place(register, index)
+        self.reads[effect.results[0]] = self._place(register, index)
 
     def _split(self, address: Word) -> tuple[Place | None, int]:
         """The register and the constant that an address is the sum of, if it is one."""
-        if address in self._read:
-            return self._read[address], 0
-        words = [arg for arg in address.args if isinstance(arg, Word)]
-        if address.op == "add" and words[0] in self._read and words[1].value is not None:
-            return self._read[words[0]], signed(words[1].value, 64)
-        return None, 0
+        word, constant = split_sum(address)
+        return self.reads.get(word), constant
 
     def effect_pure(self, effect: Effect, called: Pure, *arguments: Word) -> None:
         if not on_host(called, arguments):
@@ -380,7 +375,7 @@ class InstructionLowering(QuickLowering):
         if self._depth:
             self.region.ranges.forget(place)
         else:
-            self.region.ranges.write(place, value, self._read)
+            self.region.ranges.write(place, value, self.reads)
         if place != (self.region.isa.sink[0], 0):
             name, type_ = self.text.value(value.zext(64)), self.region.type(place)
             if type_ != "i64":

@@ -107,21 +107,21 @@ class Meanings:
         branches = sorted({signed(_constant(e.arguments[0]), 64) for e in effects if e.kind == "branch"})
         jumps = any(effect.kind == "jump" for effect in effects)
         links = any(
-            effect.kind == "write" and effect.arguments[2].op == "next_pc" and _place(effect)[1] != 0
+            effect.kind == "write" and effect.arguments[2].op == "next_pc" and place_of(effect)[1] != 0
             for effect in effects
         )
         ignored = (register, 0)
-        reads = frozenset(_place(e) for e in effects if e.kind == "read") - {ignored}
+        reads = frozenset(place_of(e) for e in effects if e.kind == "read") - {ignored}
         return Meaning(
             tracer,
             block,
             reads,
             frozenset(_always_written(block) - {ignored}),
-            frozenset(_place(e) for e in effects if e.kind == "write") - {ignored},
+            frozenset(place_of(e) for e in effects if e.kind == "write") - {ignored},
             not row.system and _quick(block),
             any(effect.kind in _MAY_LEAVE or effect.kind == "pure" for effect in effects) or _traps(block),
             any(effect.kind == "store" for effect in effects),
-            frozenset(_place(e) for e in effects if e.kind == "write" and _is_step(e, effects)),
+            frozenset(place_of(e) for e in effects if e.kind == "write" and _is_step(e, effects)),
             frozenset(tracer.relied_on),
             tuple(branches),
             jumps,
@@ -144,8 +144,18 @@ def _constant(value: Word | int) -> int:
     return number
 
 
-def _place(effect: Effect) -> Place:
+def place_of(effect: Effect) -> Place:
+    """The register that is read or written."""
     return effect.arguments[0], _constant(effect.arguments[1])
+
+
+def split_sum(word: Word) -> tuple[Word, int]:
+    """A word as another one plus a constant, which may be 0."""
+    if word.op == "add":
+        for base, other in (word.args, word.args[::-1]):
+            if isinstance(base, Word) and isinstance(other, Word) and other.value is not None:
+                return base, signed(other.value, 64)
+    return word, 0
 
 
 def _is_step(write: Effect, effects: list[Effect]) -> bool:
@@ -155,12 +165,12 @@ def _is_step(write: Effect, effects: list[Effect]) -> bool:
         return False
     base, constant = (arg for arg in value.args if isinstance(arg, Word))
     return constant.value is not None and any(
-        e.kind == "read" and e.results[0] is base and _place(e) == _place(write) for e in effects
+        e.kind == "read" and e.results[0] is base and place_of(e) == place_of(write) for e in effects
     )
 
 
 def _always_written(block: Block) -> set[Place]:
-    written = {_place(e) for e in block.effects if e.kind == "write"}
+    written = {place_of(e) for e in block.effects if e.kind == "write"}
     if isinstance(block.end, Branch):
         sides = [_always_written(side) for side in (block.end.yes, block.end.no) if not _leaves(side)]
         if sides:

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 
 from hypernest.engines.interpreter.words import WINDOW_GUARD
 from hypernest.engines.translator.code_page import Instruction
-from hypernest.engines.translator.meaning import Place
+from hypernest.engines.translator.meaning import Place, place_of, split_sum
 from hypernest.engines.translator.region import Region
-from hypernest.isa.trace import Effect
-from hypernest.isa.word import Word, signed
+from hypernest.isa.word import Word
 
 Checked = Mapping[Place, int]
 """Registers, and how far each has moved since it was checked."""
@@ -23,7 +22,7 @@ _FARTHEST = WINDOW_GUARD - 64  # room for the access itself
 
 def base_and_distance(address: Word, reads: Mapping[Word, Place]) -> tuple[Place, int] | None:
     """The register that an address is relative to, and the distance; None if there is none, or if it is far."""
-    word, distance = _split(address)
+    word, distance = split_sum(address)
     place = reads.get(word)
     whole = address.width == word.width == 64
     return (place, distance) if place is not None and whole and abs(distance) <= _FARTHEST else None
@@ -31,7 +30,7 @@ def base_and_distance(address: Word, reads: Mapping[Word, Place]) -> tuple[Place
 
 def base_word(address: Word, reads: Mapping[Word, Place]) -> Word:
     """The part of an address that is a register."""
-    return _split(address)[0]
+    return split_sum(address)[0]
 
 
 def is_near(checked: Checked, place: Place, distance: int) -> bool:
@@ -63,7 +62,7 @@ def _after(before: Checked, instruction: Instruction) -> dict[Place, int]:
     effects = meaning.block.effects
     if not meaning.quick:
         return {}
-    reads = {e.results[0]: place for e in effects if e.kind == "read" and (place := _place(e)) is not None}
+    reads = {e.results[0]: place_of(e) for e in effects if e.kind == "read"}
     for effect in effects:
         if effect.kind in ("load", "store") and not any(e.kind == "locate" for e in effects):
             base = base_and_distance(effect.arguments[0], reads)
@@ -71,22 +70,8 @@ def _after(before: Checked, instruction: Instruction) -> dict[Place, int]:
                 state[base[0]] = 0
     moved = {}
     for effect in effects:
-        if effect.kind == "write" and (place := _place(effect)) is not None:
+        if effect.kind == "write":
             base = base_and_distance(effect.arguments[2], reads)
             if base is not None and base[0] in state and is_near(state, *base):
-                moved[place] = state[base[0]] + base[1]
+                moved[place_of(effect)] = state[base[0]] + base[1]
     return {place: far for place, far in state.items() if place not in meaning.may_write} | moved
-
-
-def _place(effect: Effect) -> Place | None:
-    register, index = effect.arguments[:2]
-    number = index.value if isinstance(index, Word) else index
-    return None if number is None else (register, number)
-
-
-def _split(address: Word) -> tuple[Word, int]:
-    if address.op == "add":
-        for word, other in (address.args, address.args[::-1]):
-            if isinstance(word, Word) and isinstance(other, Word) and other.value is not None:
-                return word, signed(other.value, 64)
-    return address, 0
