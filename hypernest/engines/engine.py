@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from hypernest.engines.hart_state import HartState
+from hypernest.engines.watched import Interception, Kind, Watched
 
 
 class Exit(IntEnum):
@@ -16,6 +17,7 @@ class Exit(IntEnum):
     WAIT = 1  # wfi, and no interrupt is pending
     STOP = 2  # `hart["stop"]` was set: a timer was programmed, an interrupt line of another hart moved, ...
     MONITOR = 3  # a trap reached M-mode on a hosted hart; the hart is in the state that firmware would find
+    HOOK = 4  # something that is watched is about to happen: `interception` says what
 
 
 class Devices(Protocol):
@@ -37,8 +39,18 @@ class Engine(Protocol):
     def new_hart(self) -> HartState:
         """A hart at reset, with the room this engine needs."""
 
-    def run(self, hart: HartState, steps: int) -> Exit:
-        """Run up to `steps` steps. Exceptions raised by devices other than BusError pass through, hart consistent."""
+    def run(self, hart: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
+        """Run up to `steps` steps. Exceptions raised by devices other than BusError pass through, hart consistent.
+
+        What is watched of the kinds `passing` does not end the first step, or keep an interrupt from being taken
+        before it; once that is taken, everything watched counts.
+        """
+
+    def watch(self, watched: Watched) -> None:
+        """Watch that and nothing else from the next run on. It may take milliseconds."""
+
+    def interception(self, hart: HartState) -> Interception:
+        """What `run` has left the hart for, after `Exit.HOOK`."""
 
     def invalidate(self, address: int, count: int) -> None:
         """Guest-physical memory was written by the host or a device: forget code seen there."""

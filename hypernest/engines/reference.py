@@ -12,6 +12,7 @@ from typing import Any
 from hypernest.devices.device import BusError
 from hypernest.engines.engine import Devices, Exit, Untranslated
 from hypernest.engines.hart_state import HartState
+from hypernest.engines.watched import NOTHING, Interception, Kind, Range, Watched
 from hypernest.isa.decoder import Decoder
 from hypernest.isa.hart import Access, Hart, Routine, Trap
 from hypernest.isa.isa import Isa
@@ -21,6 +22,14 @@ from hypernest.isa.word import Word, word
 from hypernest.memory import GuestMemory
 
 _ANSWERED = Word(1, 1)
+_PAGE = 4096  # bytes of a page
+
+
+class _Intercepted(Exception):
+    """An instruction must wait, because the host watches what it is about to do."""
+
+    def __init__(self, what: Interception) -> None:
+        self.what = what
 
 
 class ReferenceHart(Hart):
@@ -36,11 +45,21 @@ class ReferenceHart(Hart):
         self._attention = False
         self.trap_cause: int | None = None
         """The cause of the trap that the last step ended in, if it did."""
+        self.watched = NOTHING
+        self.passing = Kind.NONE
+        """What does not end the next step although it is watched."""
+        self.interception: Interception | None = None
+        """Why the last step was not done."""
 
     def step(self, decoder: Decoder) -> bool:
-        """One instruction at pc, or its trap. True if interrupts must be looked at before the next."""
+        """One instruction at pc, or its trap. True if interrupts must be looked at before the next.
+
+        If something watched is in the way nothing happens, and `interception` says what it is.
+        """
         self._attention, self.trap_cause = False, None
         try:
+            if self._state["pc"] in self.watched.execute:
+                self._intercept(Interception(Kind.EXECUTE, self._state["pc"]))
             code = int(self._isa.fetch(self, self.pc))
             self._operands, self._next_pc = (
                 {"instruction": code},
@@ -49,10 +68,21 @@ class ReferenceHart(Hart):
             row = decoder.decode(code)
             self.execute(row, code)
             self._state["retired"] += 1
+        except _Intercepted as intercepted:
+            self.interception = intercepted.what
         except Trap as trap:
+            if trap.cause in self.watched.traps and not self.passing & Kind.TRAP:
+                self.interception = Interception(
+                    Kind.TRAP, self._state["pc"], value=int(trap.value), cause=int(trap.cause)
+                )
+                return self._attention
             self._isa.take_trap(self, trap.cause, trap.value)
             self._attention, self.trap_cause = True, trap.cause
         return self._attention
+
+    def _intercept(self, what: Interception) -> None:
+        if not what.kind & self.passing:
+            raise _Intercepted(what)
 
     def execute(self, row: Row | None, code: int) -> None:
         """Run the semantics of an instruction that was decoded; pc moves on. Raises `Trap`."""
@@ -129,6 +159,13 @@ class ReferenceHart(Hart):
     def is_memory(self, address: Word, size: int) -> Word:
         return word(int(self._memory.contains(int(address), size)), 1)
 
+    def announce(self, access: Access, address: Word, size: int, value: Word, first: Word, last: Word) -> None:
+        kind, ranges = (
+            (Kind.WRITE, self.watched.writes) if access is Access.WRITE else (Kind.READ, self.watched.reads)
+        )
+        if ranges and _touches(ranges, int(address), size, int(first), int(last)):
+            self._intercept(Interception(kind, int(address), size, int(value), int(first)))
+
     def csr_read(self, number: Word) -> Word:
         row = self._isa.csrs.get(int(number))
         if row is None:
@@ -139,6 +176,8 @@ class ReferenceHart(Hart):
         row = self._isa.csrs.get(int(number))
         if row is None:
             raise Trap(self._isa.illegal_instruction, self._operands.get("instruction", 0))
+        if int(number) in self.watched.csrs:
+            self._intercept(Interception(Kind.CSR, int(number), value=int(value)))
         if row.write is not None:
             row.write(self, value)
 
@@ -174,6 +213,19 @@ class ReferenceHart(Hart):
         self._target = target
 
 
+def _touches(ranges: tuple[Range, ...], address: int, size: int, first: int, last: int) -> bool:
+    """Does an access overlap one of the ranges? It may cross into a page that is anywhere in physical memory."""
+    inside = min(size, _PAGE - address % _PAGE)  # bytes in its first page
+    parts = [(address, first, inside), (address + inside, last + 1 - (size - inside), size - inside)]
+    return any(
+        each.start < (physical if each.physical else virtual) + count
+        and (physical if each.physical else virtual) < each.end
+        for each in ranges
+        for virtual, physical, count in parts
+        if count
+    )
+
+
 class ReferenceEngine(Untranslated):
     """Runs harts one instruction at a time through `ReferenceHart`. See `engine.Engine` for the contract."""
 
@@ -182,6 +234,8 @@ class ReferenceEngine(Untranslated):
         self._layout = Layout(isa.registers)
         self._decoder = Decoder(isa.rows.values())
         self._traps: Counter[str] = Counter()
+        self._watched = NOTHING
+        self._interceptions: dict[int, Interception] = {}
 
     def new_hart(self) -> HartState:
         return HartState(self._layout)
@@ -190,8 +244,15 @@ class ReferenceEngine(Untranslated):
         """A hart of constants over `state`, to call semantic functions and routines on."""
         return ReferenceHart(self._isa, state, self._memory, self._devices)
 
-    def run(self, state: HartState, steps: int) -> Exit:
+    def watch(self, watched: Watched) -> None:
+        self._watched = watched
+
+    def interception(self, state: HartState) -> Interception:
+        return self._interceptions[state.address]
+
+    def run(self, state: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
         hart = self.view(state)
+        hart.watched, hart.passing = self._watched, passing
         state["remaining"] = steps
         attention = True
         while True:
@@ -205,13 +266,23 @@ class ReferenceEngine(Untranslated):
                     if not self._isa.interrupt_pending(hart):
                         return Exit.WAIT
                     state["waiting"] = 0
-                if taken := self._isa.take_interrupt(hart):
-                    self._count(int(taken))
+                due = int(self._isa.interrupt_due(hart))
+                if due and due in self._watched.traps and not hart.passing & Kind.INTERRUPT:
+                    self._interceptions[state.address] = Interception(Kind.INTERRUPT, state["pc"], cause=due)
+                    return Exit.HOOK
+                if due:
+                    self._isa.take_interrupt(hart)
+                    self._count(due)
+                    hart.passing = Kind.NONE
                 if state["monitor_call"]:
                     return Exit.MONITOR
             if not state["remaining"]:
                 return Exit.BUDGET
             attention = hart.step(self._decoder)
+            if hart.interception is not None:
+                self._interceptions[state.address] = hart.interception
+                return Exit.HOOK
+            hart.passing = Kind.NONE
             state["remaining"] -= 1
             if hart.trap_cause is not None:
                 self._count(hart.trap_cause)

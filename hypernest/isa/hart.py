@@ -145,6 +145,12 @@ class Hart(ABC):
         """1 bit: are `size` bytes at a guest-physical address all RAM?"""
 
     @abstractmethod
+    def announce(self, access: Access, address: Word, size: int, value: Word, first: Word, last: Word) -> None:
+        """`size` bytes at a virtual address are about to be read, or written with `value` (any width), as the program
+        asks; `first` and `last` are the guest-physical addresses of the first and the last byte. It is permitted, and
+        nothing has been changed yet: a host that watches the place may put the instruction off."""
+
+    @abstractmethod
     def csr_read(self, number: Word) -> Word:
         """Read a CSR through its row of the CSR table; illegal instruction if there is none. No access check."""
 

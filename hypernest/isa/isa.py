@@ -26,6 +26,7 @@ class Isa:
     fetch: Routine  # (virtual address) -> instruction, 32 bits (the upper half 0 for a 16-bit one)
     instruction_length: Pure  # (its first 16 bits, or all) -> bytes, 64 bits
     take_trap: Routine  # (cause, value): enter the handler for a synchronous exception
+    interrupt_due: Routine  # () -> the cause of the interrupt that would be taken, 0 if there is none
     take_interrupt: Routine  # () -> enter the handler of the most urgent enabled interrupt: its cause, 0 if none
     interrupt_pending: Routine  # () -> 1 bit: would wfi wake up? If not, there is no interrupt to take
     data_context: Routine  # () -> 2 bits: loads and stores with equal contexts translate alike between flushes

@@ -364,6 +364,10 @@ class _Path(Hart):
     def is_memory(self, address: Word, size: int) -> Word:
         return self.effect("is_memory", (address, size), (1,))[0]
 
+    def announce(self, access: Access, address: Word, size: int, value: Word, first: Word, last: Word) -> None:
+        self._before_memory()
+        self.effect("announce", (int(access), address, size, value, first, last))
+
     def csr_read(self, number: Word) -> Word:
         self.commit()
         return self.effect("csr_read", (number,), (64,))[0]

@@ -198,6 +198,11 @@ class CompleteLowering(HartLowering):
         result = self.text.define(f"call i1 @{called}({HART}{self._arguments(address, value)})")
         self.text.bind(effect.results[0], result)
 
+    def effect_announce(
+        self, effect: Effect, access: int, address: Word, size: int, value: Word, first: Word, last: Word
+    ) -> None:
+        """The host may watch the place: then the instruction is left as if it had trapped (`native/watching.ll`)."""
+
     def effect_clock(self, effect: Effect) -> None:
         value = self.text.define(f"sub i64 {self.text.get('clock_end')}, {self.text.get('remaining')}")
         self.text.bind(effect.results[0], value)

@@ -60,7 +60,7 @@ class QuickLowering(HartLowering):
     # Everything that may trap, look at the clock or change translation is left to complete execution.
     effect_call = effect_csr_read = effect_csr_write = effect_clock = effect_wait = effect_reschedule = give_up
     effect_physical_load = effect_physical_store = effect_flush_translations = effect_flush_translation = give_up
-    effect_note_mapping = give_up
+    effect_note_mapping = effect_announce = give_up
 
     def effect_flush_instructions(self, effect: Effect) -> None:
         """Writes to predecoded code are seen as they happen."""

@@ -23,7 +23,7 @@ Place = tuple[str, int]
 
 # What a region leaves to complete execution.
 LEFT_OUT = {"call", "csr_read", "csr_write", "clock", "wait", "reschedule", "physical_load", "physical_store",
-            "flush_translations", "flush_translation", "note_mapping"}  # fmt: skip
+            "flush_translations", "flush_translation", "note_mapping", "announce"}  # fmt: skip
 _MAY_LEAVE = {"load", "store", "locate"}
 
 

@@ -55,8 +55,11 @@ def _load(bits: int) -> Routine:
     def load(h: Hart, address: Word) -> Word:
         if size > 1 and _crosses(address, size):
             places = _locate_across(h, address, size, Access.READ)
+            h.announce(Access.READ, address, size, word(0), places[0], places[-1])
             return concat(*(h.physical_load(place, 8)[0] for place in reversed(places)))
-        value, ok = h.physical_load(_locate_ordinary(h, address, size, Access.READ), bits)
+        physical = _locate_ordinary(h, address, size, Access.READ)
+        h.announce(Access.READ, address, size, word(0), physical, physical + (size - 1))
+        value, ok = h.physical_load(physical, bits)
         if ok == 0:
             raise access_fault(Access.READ, address)
         return value
@@ -70,10 +73,14 @@ def _store(bits: int) -> Routine:
 
     def store(h: Hart, address: Word, value: Word) -> None:
         if size > 1 and _crosses(address, size):
-            for index, place in enumerate(_locate_across(h, address, size, Access.WRITE)):
+            places = _locate_across(h, address, size, Access.WRITE)
+            h.announce(Access.WRITE, address, size, value, places[0], places[-1])
+            for index, place in enumerate(places):
                 h.physical_store(place, value.bits(index * 8 + 7, index * 8))
             return
-        if h.physical_store(_locate_ordinary(h, address, size, Access.WRITE), value) == 0:
+        physical = _locate_ordinary(h, address, size, Access.WRITE)
+        h.announce(Access.WRITE, address, size, value, physical, physical + (size - 1))
+        if h.physical_store(physical, value) == 0:
             raise access_fault(Access.WRITE, address)
 
     store.__name__ = f"store_{bits}"
@@ -120,5 +127,6 @@ def zero_block(h: Hart, address: Word, size: int) -> None:
     permitted = pmp_check(h, physical, size, Access.WRITE, data_privilege(h))
     if (permitted & h.is_memory(physical, size)) == 0:
         raise access_fault(Access.WRITE, address)
+    h.announce(Access.WRITE, address & -size, size, word(0), physical, physical + (size - 1))
     for offset in range(0, size, 8):
         h.physical_store(physical + offset, word(0))

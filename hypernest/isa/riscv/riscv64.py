@@ -11,7 +11,7 @@ from hypernest.isa.riscv.memory_access import LOAD, STORE, fetch, instruction_le
 from hypernest.isa.riscv.pmp import pmp_page_uniform
 from hypernest.isa.riscv.state import REGISTERS, SINK, Interrupt
 from hypernest.isa.riscv.translation import data_context, fetch_context, translate
-from hypernest.isa.riscv.traps import INTERRUPT, Cause, take_interrupt, take_trap
+from hypernest.isa.riscv.traps import INTERRUPT, Cause, interrupt_due, take_interrupt, take_trap
 from hypernest.isa.row import Extension, Row
 from hypernest.isa.trace import Bits
 
@@ -60,6 +60,7 @@ RISCV64 = Isa(
     fetch=fetch,
     instruction_length=instruction_length,
     take_trap=take_trap,
+    interrupt_due=interrupt_due,
     take_interrupt=take_interrupt,
     interrupt_pending=interrupt_pending,
     data_context=data_context,

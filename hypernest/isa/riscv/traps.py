@@ -60,24 +60,34 @@ def take_trap(h: Hart, cause: Word, value: Word) -> None:
 
 
 @routine(results=(64,))
-def take_interrupt(h: Hart) -> Word:
-    """Enter the handler of the most urgent interrupt that is pending and enabled: its cause, 0 if there is none."""
+def interrupt_due(h: Hart) -> Word:
+    """The cause of the most urgent interrupt that is pending and enabled, 0 if there is none."""
     ready = pending(h) & h.mie
     if ready == 0:
         return word(0)
     machine_on = (h.priv < Privilege.MACHINE) | h.mstatus.bit(Status.MIE)
     to_machine = ready & ~h.mideleg & -bit(machine_on)
     if to_machine != 0:
-        code = _most_urgent(to_machine)
-        _enter_machine(h, code | INTERRUPT, word(0), code << 2)
-        return code | INTERRUPT
+        return _most_urgent(to_machine) | INTERRUPT
     supervisor_on = (h.priv == Privilege.USER) | ((h.priv == Privilege.SUPERVISOR) & h.mstatus.bit(Status.SIE))
     to_supervisor = ready & h.mideleg & -bit(supervisor_on)
     if to_supervisor != 0:
-        code = _most_urgent(to_supervisor)
-        _enter_supervisor(h, code | INTERRUPT, word(0), code << 2)
-        return code | INTERRUPT
+        return _most_urgent(to_supervisor) | INTERRUPT
     return word(0)
+
+
+@routine(results=(64,))
+def take_interrupt(h: Hart) -> Word:
+    """Enter the handler of the interrupt that is due: its cause, 0 if there is none."""
+    cause: Word = interrupt_due(h)
+    if cause == 0:
+        return cause
+    code = cause ^ INTERRUPT
+    if (h.mideleg >> code).bit(0):
+        _enter_supervisor(h, cause, word(0), code << 2)
+    else:
+        _enter_machine(h, cause, word(0), code << 2)
+    return cause
 
 
 def _most_urgent(candidates: Word) -> Word:
