@@ -8,7 +8,8 @@
 VENV := .venv
 
 # What the tests and the benchmarks compare with, and what they build guests with.
-PROGRAMS := qemu-system-riscv64 qemu-riscv64 riscv64-linux-gnu-gcc libc6-dev-riscv64-cross dtc cpio opensbi u-boot-qemu
+PROGRAMS := qemu-system-riscv64 qemu-riscv64 riscv64-linux-gnu-gcc libc6-dev-riscv64-cross dtc cpio opensbi u-boot-qemu \
+	gdb-multiarch
 
 .PHONY: run test lint bench programs clean
 
