@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from hypernest.disks.disk import DiskMode
 from hypernest.errors import HypernestError
 
 
@@ -76,18 +77,21 @@ def count(text: str) -> int:
 
 
 class Disk(NamedTuple):
-    """A disk to attach."""
+    """A disk to attach, and what may be done with it."""
 
     path: Path
-    readonly: bool
+    mode: DiskMode
 
 
 def disk(text: str) -> Disk:
-    """FILE or FILE,readonly; whoever attaches it finds out whether it is a disk."""
-    path = text.removesuffix(",readonly")
+    """FILE, FILE,readonly or FILE,overlay; whoever attaches it finds out whether it is a disk."""
+    path, mode = text, DiskMode.WRITABLE
+    for other in (DiskMode.READONLY, DiskMode.OVERLAY):
+        if text.endswith(f",{other.value}"):
+            path, mode = text.removesuffix(f",{other.value}"), other
     if not path:
         raise argparse.ArgumentTypeError("the name of a disk file is missing")
-    return Disk(Path(path), path != text)
+    return Disk(Path(path), mode)
 
 
 def input_file(text: str) -> Path:

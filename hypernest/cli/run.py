@@ -76,11 +76,11 @@ def add_guest_arguments(parser: argparse.ArgumentParser) -> None:
     add("--firmware", metavar="FILE", type=input_file, help="start FILE in M-mode instead of the built-in SBI")
     add(
         "--disk",
-        metavar="FILE[,readonly]",
+        metavar="FILE[,MODE]",
         type=disk,
         action="append",
         default=[],
-        help="attach a raw disk; may be given again",
+        help="attach a raw disk; MODE is readonly, or overlay: what is written is gone in the end; may be given again",
     )
     add("--memory", metavar="SIZE", default="512M", help="size of memory (512M)")
     add("--harts", metavar="N", type=count, default=1, help="number of harts, 1 to 8 (1)")

@@ -16,9 +16,9 @@ from hypernest.devices.uart import Uart
 from hypernest.devices.virtio.block import VirtioBlock
 from hypernest.devices.virtio.console import VirtioConsole
 from hypernest.devices.virtio.device import VirtioDevice
-from hypernest.devices.virtio.disk_file import DiskFile
 from hypernest.devices.virtio.entropy import SeededGenerator, VirtioEntropy
 from hypernest.devices.virtio.mmio import VirtioMmio
+from hypernest.disks import Disk
 from hypernest.engines.hart_state import HartState
 from hypernest.errors import BadConfiguration
 from hypernest.isa.isa import Isa
@@ -130,7 +130,7 @@ class Board:
         memory_size: int,
         harts: int,
         console: Console,
-        disks: Sequence[DiskFile] = (),
+        disks: Sequence[Disk] = (),
         seed: int = 0,
         epoch: int = 0,
         follow_wall: bool = False,
@@ -174,7 +174,7 @@ class Board:
             HartLine(self.scheduler, hart, interrupt) for hart in range(len(self.harts)) for interrupt in interrupts
         ]
 
-    def _attach_devices(self, disks: Sequence[DiskFile], epoch: int) -> None:
+    def _attach_devices(self, disks: Sequence[Disk], epoch: int) -> None:
         bus, console = self.bus, self.console
         self.clint = Clint(self.clock, self._lines(Interrupt.MACHINE_SOFTWARE), self._lines(Interrupt.MACHINE_TIMER))
         plic = Plic(self._lines(Interrupt.MACHINE_EXTERNAL, Interrupt.SUPERVISOR_EXTERNAL))
@@ -192,7 +192,7 @@ class Board:
         self.scheduler.timed = (self.clint, rtc)
         self._attach_virtio(plic, disks)
 
-    def _attach_virtio(self, plic: Plic, disks: Sequence[DiskFile]) -> None:
+    def _attach_virtio(self, plic: Plic, disks: Sequence[Disk]) -> None:
         """Disks from the first slot on, as small kernels expect them; console and entropy in the last ones."""
         if len(disks) > MAXIMUM_DISKS:
             raise BadConfiguration(f"{len(disks)} disks are too many: the board has room for {MAXIMUM_DISKS}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
-from hypernest.devices.virtio.disk_file import DiskFile
+from hypernest.disks import Disk, DiskFile, DiskMode, OverlayDisk, VersionedDisk
 from hypernest.errors import BadConfiguration
 
 MAXIMUM_HARTS = 8
@@ -46,15 +45,29 @@ def choice(name: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def open_disks(disks: Sequence[FilePath | tuple[FilePath, bool]]) -> list[DiskFile]:
-    """Open the disks, paths or (path, read-only) pairs; on an error none stays open."""
-    opened: list[DiskFile] = []
+def disk_mode(mode: DiskMode | str | bool) -> DiskMode:
+    """What may be done with a disk, from its name or whether it is read-only; `BadConfiguration` if it is neither."""
+    if isinstance(mode, bool):
+        return DiskMode.READONLY if mode else DiskMode.WRITABLE
+    if isinstance(mode, DiskMode):
+        return mode
+    return DiskMode(choice("disk mode", mode, [each.value for each in DiskMode]))
+
+
+def open_disks(disks: Sequence[FilePath | tuple[FilePath, DiskMode | str | bool]]) -> list[VersionedDisk]:
+    """Open the disks, paths or pairs with a mode (see `disk_mode`); on an error none stays open."""
+    opened: list[VersionedDisk] = []
+    modes: list[tuple[FilePath, DiskMode]] = []
     try:
         for disk in disks:
-            path, readonly = disk if isinstance(disk, tuple) else (disk, False)
-            if not readonly and any(_same_file(path, other.path) for other in opened):
-                raise BadConfiguration(f"disk {path} is given twice: give each disk once, or read-only every time")
-            opened.append(DiskFile(path, readonly))
+            path, mode = (disk[0], disk_mode(disk[1])) if isinstance(disk, tuple) else (disk, DiskMode.WRITABLE)
+            for other, its_mode in modes:
+                if DiskMode.WRITABLE in (mode, its_mode) and _same_file(path, other):
+                    raise BadConfiguration(
+                        f"disk {path} is given twice: give each disk once, or read-only or as an overlay every time"
+                    )
+            opened.append(VersionedDisk(_open_disk(path, mode)))
+            modes.append((path, mode))
     except BaseException:
         for each in opened:
             each.close()
@@ -62,7 +75,12 @@ def open_disks(disks: Sequence[FilePath | tuple[FilePath, bool]]) -> list[DiskFi
     return opened
 
 
-def _same_file(path: FilePath, other: Path) -> bool:
+def _open_disk(path: FilePath, mode: DiskMode) -> Disk:
+    file = DiskFile(path, mode is not DiskMode.WRITABLE)
+    return OverlayDisk(file, on_close=file.close) if mode is DiskMode.OVERLAY else file
+
+
+def _same_file(path: FilePath, other: FilePath) -> bool:
     try:
         return os.path.samefile(path, other)
     except (OSError, ValueError):

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from hypernest.disks import DiskMode
 from hypernest.engines.engine import Engine, Exit
+from hypernest.disks import VersionedDisk
 from hypernest.errors import BadConfiguration, HypernestError
 from hypernest.host_memory import peak_memory
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.machine.backend import ConsoleBackend
 from hypernest.machine.board import Board
-from hypernest.machine.boot import BootPlan, Loaded, boot
+from hypernest.machine.boot import BootPlan, Loaded, attach_rom, boot
 from hypernest.machine.boot_files import Source
 from hypernest.machine.configuration import FilePath, choice, memory_size, number_of_harts, open_disks
 from hypernest.machine.console import Console
-from hypernest.machine.engines import ENGINES, MEMORY_PATHS, engine_maker
+from hypernest.machine.engines import ENGINES, MEMORY_PATHS, EngineMaker
 from hypernest.machine.harts import HostHart, MachineHart
 from hypernest.machine.host_access import MachineMemory
+from hypernest.machine.journal import Journal
 from hypernest.machine.outcome import LIMIT_REACHED, StopKind, StopReason
 from hypernest.machine.sampler import Sampler
+from hypernest.machine.setup import Setup
 from hypernest.machine.signals import deferred_signals
+from hypernest.machine.snapshot import Snapshot
+from hypernest.machine.state import BadState, encode_state
 from hypernest.machine.statistics import Statistics, Totals
+from hypernest.memory import MemoryImage
 
 if TYPE_CHECKING:
     from hypernest.engines.hart_state import HartState
@@ -55,7 +66,8 @@ class Machine:
 
     `engine` is `auto`, `reference`, `interpreter` or `translator`; `memory_path` is how compiled code finds memory:
     a table in software (`soft`) or host pages (`host`: quicker where the guest seldom changes its page tables).
-    `disks` are paths of raw disk images, or (path, read-only) pairs.
+    `disks` are paths of raw disk images, or (path, mode) pairs; a mode is `readonly` (or True) or `overlay`: then the
+    guest may write, but what it writes stays in memory, and is gone in the end.
     `console` is a back end to attach a person or a pipe; without one the guest is spoken to with `Machine.console`.
     With `clock="wall"` idle time passes as outside; with `"virtual"` it is skipped, and a run follows from the
     arguments, `seed` included, to the bit. When the guest asks for a reset it restarts from its files, unless `reboot`
@@ -72,7 +84,7 @@ class Machine:
         initrd: Sequence[Source] = (),
         append: str | None = None,
         firmware: Source | None = None,
-        disks: Sequence[FilePath | tuple[FilePath, bool]] = (),
+        disks: Sequence[FilePath | tuple[FilePath, DiskMode | str | bool]] = (),
         memory: int | str = "512M",
         harts: int = 1,
         engine: str = "auto",
@@ -83,62 +95,170 @@ class Machine:
         reboot: bool = True,
     ) -> None:
         begin = time.perf_counter()
-        self._memory_size = memory_size(memory)
-        self._harts = number_of_harts(harts)
-        self._engine_name, self._make_engine = engine_maker(
-            choice("engine", engine, ENGINES), choice("memory path", memory_path, MEMORY_PATHS)
-        )
-        self._follow_wall = choice("clock", clock, ("virtual", "wall")) == "wall"
+        maker = EngineMaker(choice("engine", engine, ENGINES), choice("memory path", memory_path, MEMORY_PATHS))
+        follow_wall = choice("clock", clock, ("virtual", "wall")) == "wall"
         if not 0 <= seed < 1 << 64:
             raise BadConfiguration(f"the seed {seed} is not possible: give a number of 64 bits")
-        self._seed = seed
-        self._reboot = reboot
-        self._plan = _plan(image, kernel, tuple(initrd), append, firmware)
+        plan = _plan(image, kernel, tuple(initrd), append, firmware)
+        setup = Setup(
+            memory_size=memory_size(memory),
+            harts=number_of_harts(harts),
+            engine=maker,
+            seed=seed,
+            epoch=time.time_ns() if follow_wall else EPOCH,
+            follow_wall=follow_wall,
+            reboot=reboot,
+            hosted=plan.firmware is None,
+            plan=plan,
+            title=_title(image, kernel, firmware),
+        )
+        self._prepare(setup, open_disks(disks), console)
+        self._or_close_disks(self._switch_on)
+        self._startup_seconds = time.perf_counter() - begin
+
+    @classmethod
+    def begin_with(
+        cls, snapshot: Snapshot, *, engine: str | None = None, console: ConsoleBackend | None = None
+    ) -> Machine:
+        """A machine that goes on from `snapshot` by itself; see `Snapshot.fork`."""
+        begin = time.perf_counter()
+        setup = replace(snapshot.setup, follow_wall=False)
+        if engine is not None and choice("engine", engine, ENGINES) not in ("auto", setup.engine.name):
+            setup = replace(setup, engine=EngineMaker(engine))
+        machine = cls.__new__(cls)
+        machine._prepare(setup, [VersionedDisk(version.fork()) for version in snapshot.disks], console)
+        machine._boot, machine._past = snapshot.boot, Totals(instructions=snapshot.past)
+        machine._or_close_disks(lambda: machine._begin_with(snapshot))
+        machine._startup_seconds = time.perf_counter() - begin
+        return machine
+
+    def _prepare(self, setup: Setup, disks: list[VersionedDisk], console: ConsoleBackend | None) -> None:
+        """All but the board."""
+        self._setup = setup
+        self._disks = disks
+        self._boot = 0
+        self._journal = Journal()
         self._reason: StopReason | None = None
         self._past = Totals()
-        self._seconds = 0.0
+        self._seconds = self._startup_seconds = 0.0
         self._closed = False
         self._sampler: Sampler | None = None
         self._programs: tuple[Loaded, ...] = ()
         self.console = Console(console)
         """The guest's console: `send`, `read`, `resize`."""
-        self._disks = open_disks(disks)
-        try:
-            self._switch_on()
-        except BaseException:
-            self._close_disks()
-            raise
         self.harts = tuple(
             MachineHart(RISCV64, lambda number=number: self._view(number), lambda number=number: self._state(number))  # type: ignore[misc]
-            for number in range(self._harts)
+            for number in range(setup.harts)
         )
         """The harts: `harts[0].x["a0"]`, `.f["fa0"]`, `.csr["mstatus"]`, `.pc`."""
         self.memory = MachineMemory(lambda: self._open_board().memory)
         """Guest-physical memory: `memory[address]`, `memory[start:end]`, `read`, `write`."""
-        self._startup_seconds = time.perf_counter() - begin
 
-    def _switch_on(self) -> None:
-        self._board = Board(
+    def _or_close_disks(self, begin: Callable[[], None]) -> None:
+        try:
+            begin()
+        except BaseException:
+            self._close_disks()
+            raise
+
+    def _make_board(self, image: MemoryImage | None = None) -> Board:
+        setup = self._setup
+        return Board(
             RISCV64,
-            self._make_engine,
-            memory_size=self._memory_size,
-            harts=self._harts,
+            setup.engine,
+            memory_size=setup.memory_size,
+            harts=setup.harts,
             console=self.console,
             disks=self._disks,
-            seed=self._seed,
-            epoch=time.time_ns() if self._follow_wall else EPOCH,
-            follow_wall=self._follow_wall,
+            seed=setup.seed,
+            epoch=setup.epoch,
+            follow_wall=setup.follow_wall,
+            journal=self._journal,
+            boot=self._boot,
+            image=image,
         )
-        try:
-            # The arrow of the architecture points from monitors to the machine; here it chooses its default one.
-            from hypernest.monitors.sbi import Sbi
 
-            self._sbi = Sbi(self._board) if self._plan.firmware is None else None
-            self._programs = boot(self._board, self._plan, self._sbi)
+    def _start_monitor(self) -> None:
+        """Whoever answers the traps that reach M-mode."""
+        # The arrow of the architecture points from monitors to the machine; here it chooses its default one.
+        from hypernest.monitors.sbi import Sbi
+
+        self._sbi = Sbi(self._board) if self._setup.hosted else None
+
+    def _switch_on(self) -> None:
+        assert self._setup.plan is not None, "a machine is switched on with something to boot"
+        self._board = self._make_board()
+        try:
+            self._start_monitor()
+            self._programs = boot(self._board, self._setup.plan, self._sbi)
             self._board.scheduler.sample_with(self._sampler)
         except BaseException:
             self._board.close()
             raise
+
+    def _begin_with(self, snapshot: Snapshot) -> None:
+        self._board = self._make_board(snapshot.memory)
+        try:
+            self._start_monitor()
+            if not self._setup.hosted:
+                attach_rom(self._board)
+            self._board.restore(snapshot.state)
+            self._programs, self._reason = snapshot.programs, snapshot.reason
+        except BaseException:
+            self._board.close()
+            raise
+
+    # --- snapshots -------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The machine as it is now, to go back to or to fork from. Copies nothing but what was written since the last."""
+        board = self._open_board()
+        return Snapshot(
+            setup=self._setup,
+            state=board.capture(),
+            memory=board.freeze(),
+            disks=tuple(disk.freeze() for disk in self._disks),
+            boot=self._boot,
+            past=self._past.instructions,
+            reason=self._reason,
+            programs=self._programs,
+            journal=self._journal,
+            position=self._journal.position,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Be again as `snapshot` says, which is of this machine, or of one that began with a snapshot of it, or reverse.
+
+        Quick if memory began with the same image, as it does then. What was to come according to the journal is
+        forgotten. Raises `BadState` if the machine has other harts, memory or devices, and then nothing has changed.
+        """
+        board = self._open_board()
+        if snapshot.setup.memory_size != self._setup.memory_size or len(snapshot.disks) != len(self._disks):
+            raise BadState("the snapshot is of a machine with other memory or disks: fork it instead")
+        board.restore(snapshot.state)
+        board.restore_memory(snapshot.memory)
+        for disk, version in zip(self._disks, snapshot.disks, strict=True):
+            disk.restore(version)
+        self._boot = board.scheduler.boot = snapshot.boot
+        self._past = replace(self._past, instructions=snapshot.past)
+        self._reason, self._programs = snapshot.reason, snapshot.programs
+        if snapshot.journal is self._journal:
+            self._journal.forget_after(snapshot.position)
+        else:
+            self._journal.begin_anew()
+
+    def state_hash(self) -> str:
+        """A digest, in hexadecimal, of all that the machine's course depends on, except for disks.
+
+        Equal on every engine and host for the same inputs at the same count of instructions.
+        """
+        board = self._open_board()
+        state = board.capture()
+        digest = blake2b(encode_state(replace(state, console=replace(state.console, unread=b""))), digest_size=32)
+        for page, content in board.memory.nonzero_pages():
+            digest.update(page.to_bytes(8, "little"))
+            digest.update(content)
+        return digest.hexdigest()
 
     # --- running ---------------------------------------------------------------------------------------------------
 
@@ -185,7 +305,7 @@ class Machine:
                     continue  # whoever handled them wants to go on
                 if reason is None or reason.kind is StopKind.LIMIT:
                     return reason
-                if reason.kind is StopKind.RESET and self._reboot:
+                if reason.kind is StopKind.RESET and self._setup.reboot and self._setup.plan is not None:
                     self._reset()
                 else:
                     self._reason = reason
@@ -197,7 +317,8 @@ class Machine:
         """Switch off and on again: memory cleared, everything loaded anew. The clock starts at 0 again."""
         self._past = self._totals()
         self._board.close()
-        gc.collect()  # the engine is full of cycles, and its code is large
+        gc.collect()  # the engine is full of cycles
+        self._boot += 1
         self._switch_on()
 
     # --- looking ---------------------------------------------------------------------------------------------------
@@ -245,8 +366,8 @@ class Machine:
             instructions=total.instructions,
             seconds=self._seconds,
             mips=total.instructions / self._seconds / 1e6 if self._seconds else 0.0,
-            harts=self._harts,
-            engine=self._engine_name,
+            harts=self._setup.harts,
+            engine=self._setup.engine.name,
             guest_seconds=total.time / 1e9,
             idle_seconds=total.idle_time / 1e9,
             startup_seconds=self._startup_seconds,
@@ -289,6 +410,7 @@ class Machine:
         """Switch the machine off: memory is given back, disks are closed. Harmless when repeated."""
         if not self._closed:
             self._closed = True
+            self._journal = Journal()
             self._board.close()
             self._close_disks()
 
@@ -311,6 +433,13 @@ def _with_share(translation: Mapping[str, float]) -> dict[str, float]:
         return {}
     inside, outside = translation["steps_translated"], translation["steps_interpreted"]
     return {**translation, "share_in_regions": inside / max(inside + outside, 1)}
+
+
+def _title(image: str | Image | None, kernel: Source | None, firmware: Source | None) -> str:
+    """What runs, in a word or two for people."""
+    name = image if isinstance(image, str) else getattr(image, "name", None)
+    files = (Path(os.fsdecode(each)).name for each in (kernel, firmware) if isinstance(each, str | os.PathLike))
+    return " ".join(filter(None, (name, *files))) or "program"
 
 
 def _plan(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hypernest.cli.arguments import Disk, count, disk
+from hypernest.disks import DiskMode
 
 
 def test_digits_may_be_grouped() -> None:
@@ -23,9 +24,11 @@ def test_what_is_no_count(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a.img", Disk(Path("a.img"), False)),
-        ("a.img,readonly", Disk(Path("a.img"), True)),
-        ("a,b.img", Disk(Path("a,b.img"), False)),
+        ("a.img", Disk(Path("a.img"), DiskMode.WRITABLE)),
+        ("a.img,readonly", Disk(Path("a.img"), DiskMode.READONLY)),
+        ("a.img,overlay", Disk(Path("a.img"), DiskMode.OVERLAY)),
+        ("a,overlay,readonly", Disk(Path("a,overlay"), DiskMode.READONLY)),
+        ("a,b.img", Disk(Path("a,b.img"), DiskMode.WRITABLE)),
     ],
 )
 def test_disks(text: str, expected: Disk) -> None:

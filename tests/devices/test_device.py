@@ -24,13 +24,13 @@ from hypernest.devices import (
     Wire,
 )
 from hypernest.devices.virtio import (
-    DiskFile,
     SeededGenerator,
     VirtioBlock,
     VirtioConsole,
     VirtioEntropy,
     VirtioMmio,
 )
+from hypernest.disks import DiskFile
 from hypernest.memory import GuestMemory
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from hypernest.devices import Bus, Clint, GoldfishRtc, Plic, TestFinisher, Uart, Wire
 from hypernest.devices.tree import Phandle, TreeNode, Value, cells64
-from hypernest.devices.virtio import DiskFile, VirtioBlock, VirtioMmio
+from hypernest.devices.virtio import VirtioBlock, VirtioMmio
+from hypernest.disks import DiskFile
 from hypernest.machine.board_tree import Chosen, HartDescription, board_tree
 from hypernest.machine.device_tree import flatten
 from hypernest.memory import GuestMemory

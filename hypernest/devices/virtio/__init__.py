@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from hypernest.devices.virtio.block import VirtioBlock
 from hypernest.devices.virtio.console import VirtioConsole
-from hypernest.devices.virtio.disk_file import DiskFile
 from hypernest.devices.virtio.entropy import SeededGenerator, VirtioEntropy
 from hypernest.devices.virtio.mmio import VirtioMmio
 
-__all__ = ["DiskFile", "SeededGenerator", "VirtioBlock", "VirtioConsole", "VirtioEntropy", "VirtioMmio"]
+__all__ = ["SeededGenerator", "VirtioBlock", "VirtioConsole", "VirtioEntropy", "VirtioMmio"]

@@ -1,4 +1,4 @@
-"""The virtio disk (Virtio 1.2, section 5.2) over a raw image file.
+"""The virtio disk (Virtio 1.2, section 5.2) over whatever holds a disk's content.
 
 Whatever the host fails at is reported to the guest as an I/O error, and the machine goes on.
 """
@@ -10,8 +10,8 @@ from struct import Struct
 
 from hypernest.devices.device import Access, NoState, Register
 from hypernest.devices.virtio.device import VirtioDevice
-from hypernest.devices.virtio.disk_file import SECTOR, DiskFile
 from hypernest.devices.virtio.queue import Chain, Queue, QueueError
+from hypernest.disks.disk import SECTOR, Disk
 
 _SEG_MAX, _RO, _BLK_SIZE, _FLUSH, _DISCARD, _WRITE_ZEROES = (1 << bit for bit in (2, 5, 6, 9, 13, 14))
 _OK, _IO_ERROR, _UNSUPPORTED = 0, 1, 2
@@ -35,7 +35,7 @@ def _row(offset: int, size: int, name: str, value: int = 0) -> Register:
 
 
 class VirtioBlock(VirtioDevice):
-    """A disk of `disk.sectors` sectors; read-only if the file was opened so. The guest can ask for `serial`.
+    """A disk of `disk.sectors` sectors; read-only if the disk is. The guest can ask for `serial`.
 
     A write is on the host's storage when it completes, unless the driver has accepted FLUSH and so asks for that
     itself (section 5.2.6.2).
@@ -61,7 +61,7 @@ class VirtioBlock(VirtioDevice):
 
     state: NoState
 
-    def __init__(self, disk: DiskFile, serial: str = "") -> None:
+    def __init__(self, disk: Disk, serial: str = "") -> None:
         self.state = NoState()
         self._disk = disk
         self._serial = serial.encode("ascii", "replace")[:_IDENTIFIER_SIZE]
@@ -161,7 +161,9 @@ class VirtioBlock(VirtioDevice):
 
     def _write_zeroes(self, chain: Chain, sector: int) -> int:
         for offset, count, flags in self._segments(chain, _UNMAP):
-            if not (flags & _UNMAP and self._disk.discard(offset, count)):
+            if flags & _UNMAP:
+                self._disk.discard(offset, count)
+            else:
                 self._disk.zero(offset, count)
         self._written()
         return 0

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypernest.devices import BusError
-from hypernest.devices.virtio import DiskFile, SeededGenerator, VirtioBlock, VirtioConsole, VirtioEntropy
+from hypernest.devices.virtio import SeededGenerator, VirtioBlock, VirtioConsole, VirtioEntropy
 from hypernest.devices.virtio.device import VirtioDevice
 from hypernest.devices.virtio.queue import pieces
+from hypernest.disks import DiskFile
 from tests.devices.virtio.driver import (
     BASE,
     BUFFERS,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hypernest.devices.virtio import DiskFile
+from hypernest.disks import DiskFile
 from hypernest.errors import BadConfiguration
 
 
@@ -74,7 +74,7 @@ def test_one_writer_or_many_readers(tmp_path: Path) -> None:
 
 def test_another_process_is_refused_too(tmp_path: Path) -> None:
     path = image(tmp_path)
-    program = "import sys; from hypernest.devices.virtio import DiskFile; DiskFile(sys.argv[1])"
+    program = "import sys; from hypernest.disks import DiskFile; DiskFile(sys.argv[1])"
     writer = DiskFile(path)
     blocked = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, cwd=Path.cwd())
     assert "is in use by another machine" in blocked.stderr

@@ -7,20 +7,23 @@ import errno
 import fcntl
 import os
 import stat
+import time
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 
+from hypernest.disks.clusters import CHUNK, is_zero
+from hypernest.disks.disk import SECTOR
 from hypernest.errors import BadConfiguration
 
-SECTOR = 512
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
-_CHUNK = 1 << 20
+_SETTLED = 2 * 10**9  # nanoseconds after which a change of a file is sure to change its date
 
 
 class DiskFile:
     """The file or block device at `path`, `sectors` sectors of 512 bytes long.
 
     It is locked while it is open: one writer, or any number of readers. Raises `BadConfiguration` when it cannot be
-    used. Offsets are in bytes; `read`, `write`, `zero`, `discard` and `flush` raise `OSError` when the host fails.
+    used. A `Disk`.
     """
 
     def __init__(self, path: str | os.PathLike[str], readonly: bool = False) -> None:
@@ -94,12 +97,21 @@ class DiskFile:
 
     def zero(self, offset: int, count: int) -> None:
         """Make `count` bytes zero and keep their space allocated."""
-        zeros = bytes(min(count, _CHUNK))
-        for start in range(offset, offset + count, _CHUNK):
+        zeros = bytes(min(count, CHUNK))
+        for start in range(offset, offset + count, CHUNK):
             self.write(start, zeros[: offset + count - start])
 
-    def discard(self, offset: int, count: int) -> bool:
-        """Give the space of `count` bytes back to the host, so that they read zero; False where it cannot do that."""
+    def discard(self, offset: int, count: int) -> None:
+        """Make `count` bytes zero and give their space back to the host, if it can take it."""
+        if self._punch(offset, count):
+            return
+        for start in range(offset, offset + count, CHUNK):
+            size = min(CHUNK, offset + count - start)
+            if not is_zero(self.read(start, size)):  # what is zero may be a hole that the host made
+                self.zero(start, size)
+
+    def _punch(self, offset: int, count: int) -> bool:
+        """Make a hole in the file; False where the host cannot."""
         punch = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
         if punch is None:
             return False
@@ -108,6 +120,28 @@ class DiskFile:
         if ctypes.get_errno() in (errno.EOPNOTSUPP, errno.ENOSYS):
             return False
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    def data_ranges(self, offset: int, count: int) -> Iterator[tuple[int, int]]:
+        """What is not a hole of the file; everything, where the host does not tell."""
+        end = offset + count
+        while offset < end:
+            try:
+                start = os.lseek(self._file, offset, os.SEEK_DATA)
+                stop = os.lseek(self._file, start, os.SEEK_HOLE)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # no data from there on
+                    return
+                start, stop = offset, end
+            if start < end:
+                yield start, min(stop, end) - start
+            offset = stop
+
+    def identity(self) -> Hashable | None:
+        """Device, number, size and date of the file, if it was not changed just now."""
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode) or time.time_ns() - status.st_mtime_ns < _SETTLED:
+            return None
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
     def flush(self) -> None:
         """Return when everything written has reached the host's storage."""
