@@ -4,7 +4,7 @@ A device is a class with three parts. `registers` lists what the guest can touch
 `BusError`, which the hart sees as an access fault. For the row called `name`, the methods `read_name` and `write_name`
 say what an access does; where one is missing the register is plain storage, the field `name` of the state, or if there
 is no such field the constant `reset`. `state` is a data class with all that changes while the machine runs, so that
-copying it is a snapshot and `restore` the way back.
+copying it is a snapshot and `restore` the way back: integers of 64 bits, bytes, lists and data classes of these.
 """
 
 from __future__ import annotations
@@ -169,6 +169,12 @@ def _write_part(read: Reader, write: Writer, part: int, size: int, value: int) -
     write(read() & ~(mask << 8 * part) | value << 8 * part)
 
 
+class StateOwner(Protocol):
+    """What has a state that snapshots keep: a data class of integers that fit 64 bits, bytes, lists and the like."""
+
+    state: Any
+
+
 class Device:
     """Base of everything that hangs on the bus. Subclasses set `state` before they call `super().__init__()`."""
 
@@ -201,9 +207,14 @@ class Device:
     def update(self) -> None:
         """Drive the interrupt lines from the state and the time; called when either may have changed."""
 
-    def restore(self, state: Any) -> None:
-        """Continue from `state`, an object of this device's state class, and drive the lines accordingly."""
-        self.state = state
+    def state_owners(self) -> tuple[StateOwner, ...]:
+        """All objects whose `state` together is that of the device: itself, and what is plugged into it."""
+        return (self,)
+
+    def restore(self, *states: Any) -> None:
+        """Continue from `states`, one of the class of each owner's state, and drive the lines accordingly."""
+        for owner, state in zip(self.state_owners(), states, strict=True):
+            owner.state = state
         self.update()
 
     def next_deadline(self) -> int | None:

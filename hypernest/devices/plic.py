@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hypernest.devices.device import Access, Device, InterruptLine, Register
 from hypernest.devices.tree import INTERRUPT_CONTROLLER, Phandle, Value, hart_controller
 
-SOURCES = 95
+SOURCES = 63  # as many as fit a word of the state; QEMU has 95, of which no device uses those above
 _WORDS = SOURCES // 32 + 1
 _VALID = (1 << SOURCES + 1) - 2  # Source 0 does not exist.
 _PRIORITY_MASK = 7
@@ -40,7 +40,7 @@ class _SourceLine:
 
 
 class Plic(Device):
-    """Takes 95 level-triggered sources and drives `lines`: machine then supervisor external interrupt of each hart.
+    """Takes 63 level-triggered sources and drives `lines`: machine then supervisor external interrupt of each hart.
 
     A source is forwarded once: its gateway opens again when the handler completes it, and if the line is still high
     then, it is pending again.
@@ -97,7 +97,7 @@ class Plic(Device):
         super().__init__()
 
     def line(self, source: int) -> InterruptLine:
-        """The input of `source` (1 to 95)."""
+        """The input of `source` (1 to 63)."""
         assert 1 <= source <= SOURCES
         return _SourceLine(self, source)
 

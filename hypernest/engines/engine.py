@@ -71,6 +71,9 @@ class Engine(Protocol):
     def close(self) -> None:
         """End what the engine has begun beside the run. It can go on, but slower."""
 
+    def leave_memory_file(self) -> None:
+        """The file behind RAM will no longer hold what the guest writes: do without other mappings of it."""
+
     def flush_translations(self, hart: HartState) -> None:
         """Forget the hart's remembered translations (a remote fence, or its registers were changed by the host)."""
 
@@ -87,6 +90,9 @@ class Untranslated:
     def problem(self) -> str | None:
         """Nothing can be missing."""
         return None
+
+    def leave_memory_file(self) -> None:
+        """RAM is mapped nowhere else."""
 
     def close(self) -> None:
         """There is nothing beside the run."""

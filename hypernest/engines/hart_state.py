@@ -40,6 +40,17 @@ class HartState:
         """All registers as little-endian 64-bit words, in layout order."""
         return bytes(memoryview(self.words).cast("B")[: self.layout.words * 8])
 
+    def problem(self, data: bytes) -> str | None:
+        """What keeps `data` from being a hart's state with this layout, as half a sentence; None if nothing does."""
+        if len(data) != self.layout.words * 8:
+            return f"a hart's state has {self.layout.words * 8} bytes, not {len(data)}"
+        words = memoryview(data).cast("Q")
+        for name, register in self.layout.registers.items():
+            first = self.layout.index[name]
+            if any(word >> register.width for word in words[first : first + register.count]):
+                return f"the register {name} of a hart has more than {register.width} bits"
+        return None
+
     def restore(self, data: bytes) -> None:
         """Undo `snapshot`. ValueError if the size is not that of this layout."""
         if len(data) != self.layout.words * 8:

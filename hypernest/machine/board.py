@@ -29,11 +29,13 @@ from hypernest.machine.board_tree import Chosen, HartDescription, board_tree
 from hypernest.machine.clock import MachineClock
 from hypernest.machine.console import Console
 from hypernest.machine.device_tree import flatten
-from hypernest.machine.engines import MakeEngine
+from hypernest.machine.engines import EngineMaker
 from hypernest.machine.harts import HostHart
+from hypernest.machine.journal import Journal
 from hypernest.machine.outcome import POWERED_OFF, RESET, failure
 from hypernest.machine.scheduler import Scheduler
-from hypernest.memory import GuestMemory
+from hypernest.machine.state import BadState, BoardState, decode_like, encode_state
+from hypernest.memory import PAGE, GuestMemory, MemoryImage
 
 RESET_ROM = 0x1000
 FINISHER, RTC, CLINT, PLIC, UART, VIRTIO = 0x10_0000, 0x10_1000, 0x200_0000, 0xC00_0000, 0x1000_0000, 0x1000_1000
@@ -42,6 +44,8 @@ RAM = 0x8000_0000
 VIRTIO_SLOTS = 8
 VIRTIO_INTERRUPT, UART_INTERRUPT, RTC_INTERRUPT = 1, 10, 11
 MAXIMUM_DISKS = VIRTIO_SLOTS - 2
+
+_SERIAL, _VIRTIO_CONSOLE = "serial", "virtio"  # the names of the consoles that take input
 
 _HART = HartDescription(ISA_STRING, (*BASE_ISA.removeprefix("rv64"), *EXTENSION_NAMES))
 
@@ -119,13 +123,14 @@ class HartLine:
 class Board:
     """Everything that is built when the machine is switched on, and thrown away when it is reset.
 
-    `disks` and `console` stay the owner's. `epoch` is the date at guest time 0, in nanoseconds since 1970.
+    `disks` and `console` stay the owner's. `epoch` is the date at guest time 0, in nanoseconds since 1970. `boot` says
+    how many boards the machine had before, for the `journal` of what comes from outside. RAM begins with `image`.
     """
 
     def __init__(
         self,
         isa: Isa,
-        make_engine: MakeEngine,
+        make_engine: EngineMaker,
         *,
         memory_size: int,
         harts: int,
@@ -134,10 +139,13 @@ class Board:
         seed: int = 0,
         epoch: int = 0,
         follow_wall: bool = False,
+        journal: Journal | None = None,
+        boot: int = 0,
+        image: MemoryImage | None = None,
     ) -> None:
         self.isa = isa
         self.console = console
-        self.memory = GuestMemory(RAM, memory_size)
+        self.memory = GuestMemory(RAM, memory_size, image)
         try:
             self.bus = GuestBus()
             self.engine = make_engine(isa, self.memory, self.bus)
@@ -145,7 +153,11 @@ class Board:
             self.harts = [self._new_hart(number) for number in range(harts)]
             self._views = [HostHart(isa, hart, self.memory, self.bus, self.engine) for hart in self.harts]
             self.clock = MachineClock(Layout(isa.registers))
-            self.scheduler = Scheduler(self.engine, self.harts, self.clock, console, follow_wall)
+            self.scheduler = Scheduler(
+                self.engine, self.harts, self.clock, console, journal or Journal(), boot, follow_wall
+            )
+            self.suspended: dict[int, int] = {}
+            """Harts that the SBI has suspended, with the instructions that each had retired by then."""
             self._seed = seed
             self._attach_devices(disks, epoch)
         except BaseException:
@@ -166,6 +178,64 @@ class Board:
         """Give the memory back. Nothing of the board can be used any more."""
         self.engine.close()
         self.memory.close()
+
+    # --- state -----------------------------------------------------------------------------------------------------
+
+    def capture(self) -> BoardState:
+        """Everything that the machine's course depends on, except for memory and disks. Only between two runs."""
+        return BoardState(
+            harts=[self._capture_hart(hart) for hart in self.harts],
+            devices={
+                attachment.base: [encode_state(owner.state) for owner in attachment.device.state_owners()]
+                for attachment in self.bus.attachments
+            },
+            scheduler=self.scheduler.capture(),
+            console=self.console.capture(),
+            suspended=dict(self.suspended),
+        )
+
+    def freeze(self) -> MemoryImage:
+        """RAM as it is now. From here on the host's pages cannot be mapped elsewhere for quicker access."""
+        self.engine.leave_memory_file()
+        return self.memory.freeze()
+
+    def restore_memory(self, image: MemoryImage) -> None:
+        """Let RAM be that image, and engines forget what they have seen in pages that differ."""
+        self.engine.leave_memory_file()
+        for first, end in self.memory.restore(image):
+            self.engine.invalidate(RAM + first * PAGE, (end - first) * PAGE)
+
+    def _capture_hart(self, hart: HartState) -> bytes:
+        """Its words, without what depends on how runs were cut."""
+        hart["clock_end"], hart["remaining"], hart["stop"] = self.clock.time, 0, 0
+        return hart.snapshot()
+
+    def restore(self, state: BoardState) -> None:
+        """The way back, on any engine, RAM apart. Raises `BadState`, and then nothing has changed."""
+        present = {each.base: each.device for each in self.bus.attachments}
+        if state.devices.keys() != present.keys() or len(state.harts) != len(self.harts):
+            raise BadState("the state is that of another board: make a machine with as many harts and the same devices")
+        devices = []
+        for base, states in state.devices.items():
+            owners = present[base].state_owners()
+            if len(owners) != len(states):
+                raise BadState(f"the device at {base:#x} is another one in the state: give the machine the same one")
+            decoded = [decode_like(data, owner.state) for data, owner in zip(states, owners, strict=True)]
+            devices.append((present[base], decoded))
+        if problem := next(filter(None, map(HartState.problem, self.harts, state.harts)), None):
+            raise BadState(f"the state is damaged or of another version: {problem}")
+        self.scheduler.check(state.scheduler)
+        self.console.restore(state.console)
+        self.suspended.clear()
+        self.suspended.update(state.suspended)
+        self.clock.time = state.scheduler.time
+        for device, states in devices:
+            device.restore(*states)
+        # After the devices, which have driven their lines while others were not restored yet.
+        for hart, data in zip(self.harts, state.harts, strict=True):
+            hart.restore(data)
+            self.engine.flush_translations(hart)
+        self.scheduler.restore(state.scheduler)
 
     # --- devices ---------------------------------------------------------------------------------------------------
 
@@ -190,19 +260,19 @@ class Board:
         bus.follow(uart, _follow_uart(console, uart), reads=True)
         bus.after_write = self._drop_reservation
         self.scheduler.timed = (self.clint, rtc)
-        self._attach_virtio(plic, disks)
+        terminal = self._attach_virtio(plic, disks)
+        console.connect({_SERIAL: uart.receive, _VIRTIO_CONSOLE: terminal.receive}, terminal.resize)
 
-    def _attach_virtio(self, plic: Plic, disks: Sequence[Disk]) -> None:
+    def _attach_virtio(self, plic: Plic, disks: Sequence[Disk]) -> VirtioConsole:
         """Disks from the first slot on, as small kernels expect them; console and entropy in the last ones."""
         if len(disks) > MAXIMUM_DISKS:
             raise BadConfiguration(f"{len(disks)} disks are too many: the board has room for {MAXIMUM_DISKS}")
 
         def print_on_terminal(data: bytes) -> None:
             self.console.output(data)
-            self.console.touched(receive, settle=True)
+            self.console.touched(_VIRTIO_CONSOLE, settle=True)
 
         terminal = VirtioConsole(print_on_terminal)
-        receive = terminal.receive
         entropy = VirtioEntropy(SeededGenerator(b"entropy" + self._seed.to_bytes(8, "little")))
         slots: list[VirtioDevice | None] = [VirtioBlock(disk, f"disk{number}") for number, disk in enumerate(disks)]
         slots += [None] * (MAXIMUM_DISKS - len(disks)) + [terminal, entropy]
@@ -210,7 +280,7 @@ class Board:
             interrupt = VIRTIO_INTERRUPT + number
             device = VirtioMmio(backend, self.memory, plic.line(interrupt))
             self.bus.attach(VIRTIO + number * device.size, device, interrupt)
-        self.console.connect(terminal.resize)
+        return terminal
 
     def _follow_clint(self) -> None:
         """The time CSR of every hart shows mtime, which the guest may have set."""
@@ -238,10 +308,8 @@ class Board:
 
 
 def _follow_uart(console: Console, uart: Uart) -> Callable[[], None]:
-    receive = uart.receive  # a method is a new object each time it is asked for; the console compares by identity
-
     def follow() -> None:
         if uart.awaits_input:
-            console.touched(receive)
+            console.touched(_SERIAL)
 
     return follow

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Protocol
 
-from hypernest.devices.device import BusError, Device, NoState
+from hypernest.devices.device import BusError, Device
 from hypernest.errors import BadConfiguration, BadImage
 from hypernest.isa.riscv.state import Privilege
 from hypernest.machine.board import RAM, RESET_ROM, Board
@@ -164,22 +164,35 @@ def _load_initrds(memory: GuestMemory, sources: Sequence[Source], lowest: int, e
     return start, address
 
 
+@dataclass(slots=True)
+class RomState:
+    """What is burnt into the ROM; zeros follow."""
+
+    contents: bytes
+
+
 class ResetRom(Device):
     """The first instructions of every hart, and what firmware is told: read-only memory."""
 
     size = 0x1000
     tree_name = "rom"
 
-    def __init__(self, contents: bytes) -> None:
-        self.state = NoState()
+    state: RomState
+
+    def __init__(self, contents: bytes = b"") -> None:
+        self.state = RomState(contents)
         super().__init__()
-        self._contents = contents.ljust(self.size, b"\0")
         self.read = self._read
 
     def _read(self, offset: int, size: int) -> int:
         if offset % size or offset + size > self.size:
             raise BusError(f"no aligned {size} bytes of the reset ROM at {offset:#x}")
-        return int.from_bytes(self._contents[offset : offset + size], "little")
+        return int.from_bytes(self.state.contents[offset : offset + size], "little")
+
+
+def attach_rom(board: Board, contents: bytes = b"") -> None:
+    """Put the reset ROM where the harts of a board with firmware begin."""
+    board.bus.attach(RESET_ROM, ResetRom(contents))
 
 
 def _start_firmware(board: Board, entry: int, kernel_entry: int, tree_address: int) -> None:
@@ -191,4 +204,4 @@ def _start_firmware(board: Board, entry: int, kernel_entry: int, tree_address: i
     words = Struct("<2Q").pack(entry, tree_address)
     next_hart = 0
     info = _DYNAMIC_INFO.pack(_DYNAMIC_MAGIC, _DYNAMIC_VERSION, kernel_entry, Privilege.SUPERVISOR, 0, next_hart)
-    board.bus.attach(RESET_ROM, ResetRom((code + words).ljust(_DYNAMIC_AT, b"\0") + info))
+    attach_rom(board, (code + words).ljust(_DYNAMIC_AT, b"\0") + info)

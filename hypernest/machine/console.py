@@ -8,13 +8,17 @@ it, because kernels print their own messages on the serial port besides.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hypernest.machine.backend import ConsoleBackend
+from hypernest.machine.state import BadState, ConsoleState
 
 _UNREAD_LIMIT = 16 << 20
 
 Receiver = Callable[[bytes], None]
+
+SBI = ""
+"""The console that asks for its input instead of taking it."""
 
 
 class Console:
@@ -32,9 +36,14 @@ class Console:
         self._outgoing = bytearray()
         self._incoming = bytearray()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._receiver: Receiver | None = None
+        self._receivers: Mapping[str, Receiver] = {}
+        self._receiver = SBI
         self._settled = False
-        self._resize: Callable[[int, int], None] | None = None
+        self._resize: Callable[[int, int], None] = lambda columns, rows: None
+        self.arrivals: list[bytes | tuple[int, int]] = []
+        """Input and sizes of the window that have not struck yet: the run loop takes them between two instructions."""
+        self.on_arrival: Callable[[], None] = lambda: None
+        """Called when something has arrived."""
         self._wanted = b""
         self._on_found: Callable[[], None] | None = None
         self.found = False
@@ -44,9 +53,9 @@ class Console:
     # --- the user's side -------------------------------------------------------------------------------------------
 
     def send(self, data: str | bytes) -> None:
-        """Type `data` at the guest's console."""
-        self._incoming += data.encode() if isinstance(data, str) else data
-        self._deliver()
+        """Type `data` at the guest's console. It arrives when the machine runs, before its next instruction."""
+        if data:
+            self._arrive(data.encode() if isinstance(data, str) else bytes(data))
 
     def read(self) -> str:
         """The output that has not been read yet, as text; bytes that are no UTF-8 become U+FFFD."""
@@ -58,9 +67,11 @@ class Console:
 
     def resize(self, columns: int, rows: int) -> None:
         """The user's window is now that large; a guest with a virtio console learns of it."""
-        self.size = columns, rows
-        if self._resize is not None:
-            self._resize(columns, rows)
+        self._arrive((columns, rows))
+
+    def _arrive(self, what: bytes | tuple[int, int]) -> None:
+        self.arrivals.append(what)
+        self.on_arrival()
 
     def last(self, count: int) -> str:
         """The end of the output that has not been read, which stays unread."""
@@ -85,11 +96,34 @@ class Console:
 
     # --- the board's side ------------------------------------------------------------------------------------------
 
-    def connect(self, resize: Callable[[int, int], None]) -> None:
-        """A board was switched on: nobody waits for input; `resize` tells its virtio console the window's size."""
-        self._receiver, self._settled, self._resize = None, False, resize
+    def connect(self, receivers: Mapping[str, Receiver], resize: Callable[[int, int], None]) -> None:
+        """A board with these consoles was switched on; nobody waits for input yet. `resize` tells the window's size."""
+        self._receivers, self._receiver, self._settled, self._resize = receivers, SBI, False, resize
         if self.size is not None:
             resize(*self.size)
+
+    def type(self, data: bytes) -> None:
+        """`data` strikes now."""
+        self._incoming += data
+        self._deliver()
+
+    def take_size(self, columns: int, rows: int) -> None:
+        """A new size of the window strikes now."""
+        self.size = columns, rows
+        self._resize(columns, rows)
+
+    def capture(self) -> ConsoleState:
+        """What belongs to the machine's state. What has arrived and not struck does not."""
+        return ConsoleState(self._receiver, self._settled, bytes(self._incoming), bytes(self._unread))
+
+    def restore(self, state: ConsoleState) -> None:
+        """The way back; raises `BadState` if the board has no such console. A watch goes on."""
+        if state.receiver != SBI and state.receiver not in self._receivers:
+            raise BadState(f"the state speaks of a console {state.receiver!r}, which this machine does not have")
+        self._receiver, self._settled = state.receiver, state.settled
+        self._incoming[:], self._unread[:] = state.incoming, state.unread
+        self._decoder.reset()
+        self._searched = 0
 
     def output(self, data: bytes) -> None:
         """The guest wrote `data` to one of its consoles."""
@@ -102,25 +136,22 @@ class Console:
             del self._unread[: _UNREAD_LIMIT // 2]
             self._searched = 0
 
-    def touched(self, receiver: Receiver | None, settle: bool = False) -> None:
-        """The guest uses the console behind `receiver`: input goes there from now on. None is the SBI's.
-
-        With `settle` it stays there until the board is switched off.
-        """
-        if receiver is not self._receiver and (settle or not self._settled):
+    def touched(self, receiver: str, settle: bool = False) -> None:
+        """The guest uses that console: input goes there from now on; with `settle`, until the board is switched off."""
+        if receiver != self._receiver and (settle or not self._settled):
             self._receiver = receiver
             self._deliver()
         self._settled |= settle
 
     def take_input(self, count: int) -> bytes:
         """Up to `count` bytes of input for a guest that asks for them through the SBI; later input waits here too."""
-        self.touched(None)
+        self.touched(SBI)
         data = bytes(self._incoming[:count])
         del self._incoming[:count]
         return data
 
-    def exchange(self) -> None:
-        """Pass output to the back end and take input from it. Lets through what the back end's `read` raises."""
+    def exchange(self, *, listen: bool = True) -> None:
+        """Pass output to the back end and `listen` for input. Lets through what the back end's `read` raises."""
         if self.backend is None:
             return
         if self._outgoing:
@@ -128,14 +159,14 @@ class Console:
             self._outgoing.clear()
             self.backend.write(data)
         arrived = self.backend.read()
-        if arrived:
+        if arrived and listen:
             self.send(arrived)
 
     def _deliver(self) -> None:
-        if self._receiver is not None and self._incoming:
+        if self._receiver != SBI and self._incoming:
             data = bytes(self._incoming)
             self._incoming.clear()
-            self._receiver(data)
+            self._receivers[self._receiver](data)
 
     def _look(self) -> None:
         """Search what came since the last look; a match may begin before it."""

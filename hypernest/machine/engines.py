@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING
 
 from hypernest.engines.engine import Devices, Engine
 from hypernest.isa.isa import Isa
 from hypernest.memory import GuestMemory
 
+if TYPE_CHECKING:
+    from hypernest.engines.interpreter.native_code import NativeCode
+
 ENGINES = ("auto", "reference", "interpreter", "translator")
 MEMORY_PATHS = ("soft", "host")
 
-MakeEngine = Callable[[Isa, GuestMemory, Devices], Engine]
 
+class EngineMaker:
+    """Makes engines of the kind called `name`, one of `ENGINES`; `auto` is the fastest.
 
-def engine_maker(name: str, memory_path: str = "soft") -> tuple[str, MakeEngine]:
-    """The name of the engine that is meant by one of `ENGINES`, and how to make it; `auto` is the fastest.
-
-    `memory_path`, one of `MEMORY_PATHS`, is how compiled regions find memory.
+    `memory_path`, one of `MEMORY_PATHS`, is how compiled regions find memory. All engines from one maker share native
+    code and regions, which is what makes forking a machine cheap.
     """
-    if name == "reference":
-        from hypernest.engines.reference import ReferenceEngine
 
-        return name, ReferenceEngine
-    if name == "interpreter":
+    def __init__(self, name: str, memory_path: str = "soft") -> None:
+        self.name = "translator" if name == "auto" else name
+        self.memory_path = memory_path
+        self._native: NativeCode | None = None
+
+    def __call__(self, isa: Isa, memory: GuestMemory, devices: Devices) -> Engine:
+        if self.name == "reference":
+            from hypernest.engines.reference import ReferenceEngine
+
+            return ReferenceEngine(isa, memory, devices)
         from hypernest.engines.interpreter import InterpreterEngine
+        from hypernest.engines.interpreter.native_code import NativeCode
 
-        return name, InterpreterEngine
-    from hypernest.engines.translator import TranslatorEngine
-    from hypernest.engines.translator.host_pages import MemoryPath
+        if self._native is None:
+            self._native = NativeCode()
+        if self.name == "interpreter":
+            return InterpreterEngine(isa, memory, devices, native=self._native)
+        from hypernest.engines.translator import TranslatorEngine
+        from hypernest.engines.translator.host_pages import MemoryPath
 
-    return "translator", partial(TranslatorEngine, memory_path=MemoryPath(memory_path))
+        return TranslatorEngine(isa, memory, devices, memory_path=MemoryPath(self.memory_path), native=self._native)

@@ -13,9 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from hypernest.disks import DiskMode
+from hypernest.disks import DiskMode, VersionedDisk
 from hypernest.engines.engine import Engine, Exit
-from hypernest.disks import VersionedDisk
 from hypernest.errors import BadConfiguration, HypernestError
 from hypernest.host_memory import peak_memory
 from hypernest.isa.riscv.riscv64 import RISCV64
@@ -211,7 +210,7 @@ class Machine:
     # --- snapshots -------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """The machine as it is now, to go back to or to fork from. Copies nothing but what was written since the last."""
+        """The machine as it is now, to go back to or to fork. Copies nothing but what was written since the last."""
         board = self._open_board()
         return Snapshot(
             setup=self._setup,
@@ -227,7 +226,7 @@ class Machine:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Be again as `snapshot` says, which is of this machine, or of one that began with a snapshot of it, or reverse.
+        """Be again as `snapshot` says: one of this machine, of one that began with its snapshots, or of its origin.
 
         Quick if memory began with the same image, as it does then. What was to come according to the journal is
         forgotten. Raises `BadState` if the machine has other harts, memory or devices, and then nothing has changed.

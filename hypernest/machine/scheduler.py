@@ -18,16 +18,17 @@ from hypernest.isa.riscv.interrupts import NANOSECONDS_PER_TICK
 from hypernest.isa.riscv.state import Environment
 from hypernest.machine.clock import MachineClock
 from hypernest.machine.console import Console
+from hypernest.machine.journal import Event, Journal
 from hypernest.machine.outcome import LIMIT_REACHED, StopReason, stuck
 from hypernest.machine.sampler import Sampler
+from hypernest.machine.state import BadState, SchedulerState
 
 NEVER = 1 << 63
 QUANTUM = 100_000  # steps of a turn while another hart could run
-_LONGEST_RUN = 1_000_000  # steps without a look at the host's signals (Ctrl-C)
 _EXCHANGE_PERIOD = 2_000_000  # steps between two looks at the console's back end
 _LARGEST_LAG = 50_000_000  # ns that guest time may catch up with the wall clock; what is more is forgiven
 
-_LONGEST_FRUITLESS_RUN = 500_000  # steps that all trap before a hart counts as lost
+_CHECK_PERIOD = 1 << 20  # steps from one look whether the guest gets on to the next, which also lets signals through
 _ALL_ONES = (1 << 64) - 1
 _NOTHING_CAN_COME = "every hart waits for an interrupt that cannot come"
 
@@ -43,7 +44,8 @@ class Activity(IntEnum):
 class Scheduler:
     """Runs `harts` on `engine` until something ends the run.
 
-    `answer(number)` is called when a hosted hart has trapped to M-mode. `timed` are the devices with deadlines.
+    `answer(number)` is called when a hosted hart has trapped to M-mode. `timed` are the devices with deadlines. What
+    comes from outside is noted in `journal`, or comes from there, for the machine's boot number `boot`.
     With `follow_wall` idle time passes as the wall clock does instead of being skipped.
     """
 
@@ -53,6 +55,8 @@ class Scheduler:
         harts: Sequence[HartState],
         clock: MachineClock,
         console: Console,
+        journal: Journal,
+        boot: int,
         follow_wall: bool = False,
     ) -> None:
         index = harts[0].layout.index
@@ -66,12 +70,15 @@ class Scheduler:
         self.answer: Callable[[int], None] | None = None
         self.timed: Sequence[Device] = ()
         self._engine, self._clock, self._console, self._harts = engine, clock, console, harts
+        self._journal, self.boot = journal, boot
+        console.on_arrival = self.interrupt
         self._words = [hart.words for hart in harts]
         self._clock_end, self._remaining, self._stop = index["clock_end"], index["remaining"], index["stop"]
         self._stimecmp, self._menvcfg, self._offset = index["stimecmp"], index["menvcfg"], index["time_offset"]
         self._reservation, self._monitor_call = index["reservation_valid"], index["monitor_call"]
         self._lines, self._retired = index["lines"], index["retired"]
-        self._fruitless = [0] * len(harts)  # steps since the hart last completed an instruction
+        self._next_check = _CHECK_PERIOD  # the step before which to look whether the guest gets on
+        self._retired_at_check = 0
         self._activities = [Activity.RUNNABLE] * len(harts)
         self._timers = [NEVER] * len(harts)  # of the waiting harts
         self._next_timer = NEVER  # the least of these
@@ -159,6 +166,45 @@ class Scheduler:
         self._device_deadline = 0
         self.interrupt()
 
+    # --- state -----------------------------------------------------------------------------------------------------
+
+    def capture(self) -> SchedulerState:
+        """What of the machine's state is here."""
+        return SchedulerState(
+            steps=self.steps,
+            time=self._clock.time,
+            idle_time=self.idle_time,
+            current=self._current,
+            turn_end=self._turn_end,
+            activities=[int(activity) for activity in self._activities],
+            timers=list(self._timers),
+            next_check=self._next_check,
+            retired_at_check=self._retired_at_check,
+        )
+
+    def check(self, state: SchedulerState) -> None:
+        """Raises `BadState` if that cannot be."""
+        harts = len(self._harts)
+        fits = len(state.activities) == len(state.timers) == harts and state.current < harts
+        if not fits or max(state.activities) > max(Activity) or state.time >= NEVER or state.steps > state.next_check:
+            raise BadState("the state of the run loop is damaged, or that of a machine with other harts")
+
+    def restore(self, state: SchedulerState) -> None:
+        """The way back from `capture`, for a state that has passed `check`."""
+        self.steps, self._clock.time, self.idle_time = state.steps, state.time, state.idle_time
+        self._current, self._turn_end = state.current, state.turn_end
+        self._activities[:] = map(Activity, state.activities)
+        self._timers[:] = state.timers
+        self._next_check, self._retired_at_check = state.next_check, state.retired_at_check
+        self.reason = None
+        self._find_next_timer()
+        self._device_deadline = 0  # devices are asked anew
+        self._accounted = self.steps
+        self._next_sample = NEVER if self._sampler is None else self.steps
+        self._next_exchange = self._clock.time if self._console.backend is not None else NEVER
+        if self._wall_zero is not None:
+            self._wall_zero = time.monotonic_ns() - self._clock.time
+
     # --- the loop --------------------------------------------------------------------------------------------------
 
     def run(self, steps: int | None = None) -> StopReason | None:
@@ -166,10 +212,16 @@ class Scheduler:
         clock, exits, run = self._clock, self.exits, self._engine.run
         last = NEVER if steps is None else self.steps + steps
         self._paused = False
+        next_event = self._next_event()
         while self.reason is None and not self._paused:
+            if self.steps >= last:
+                return LIMIT_REACHED  # before anything else that happens at this time
             now = clock.time
             if now >= self._next_exchange:
                 self._exchange()
+            if self._console.arrivals or now >= next_event:
+                self._take_events()
+                next_event = self._next_event()
             if now >= self._device_deadline:
                 self._update_devices()
             if now >= self._next_timer:
@@ -179,28 +231,29 @@ class Scheduler:
             current = self._current
             if self._activities[current] or now >= self._turn_end:
                 if not self._next_turn():
-                    self._idle()
+                    self._idle(next_event)
                     continue
                 current = self._current
             if self.steps >= self._next_sample:
                 self._sample(current)
+            if self.steps >= self._next_check:
+                self._check(current)
+                continue
             budget = min(
                 self._turn_end - now,
                 self._device_deadline - now,
                 self._next_timer - now,
                 self._timer(current) - now,
                 self._next_exchange - now,
+                next_event - now,
                 last - self.steps,
                 self._next_sample - self.steps,
-                _LONGEST_RUN,
+                self._next_check - self.steps,
             )
-            if budget <= 0:
-                return LIMIT_REACHED
             words = self._words[current]
             words[self._clock_end] = now + budget
             words[self._remaining] = budget
             words[self._stop] = 0
-            retired = words[self._retired]
             clock.running = self._harts[current]
             try:
                 why = run(clock.running, budget)
@@ -209,10 +262,6 @@ class Scheduler:
                 clock.running = None
                 clock.time = now + done
                 self.steps += done
-            if words[self._retired] == retired:
-                self._count_fruitless(current, done)
-            else:
-                self._fruitless[current] = 0
             exits[why] += 1
             if why is Exit.WAIT:
                 self.suspend(current)
@@ -244,15 +293,15 @@ class Scheduler:
 
     # --- what ends a run, and turns --------------------------------------------------------------------------------
 
-    def _count_fruitless(self, hart: int, steps: int) -> None:
-        """`steps` steps of the hart all trapped. If that goes on, and no other hart could help, the guest is lost."""
-        self._fruitless[hart] += steps
-        if self._fruitless[hart] > _LONGEST_FRUITLESS_RUN and all(
-            activity is Activity.STOPPED or lost > _LONGEST_FRUITLESS_RUN
-            for activity, lost in zip(self._activities, self._fruitless, strict=True)
-        ):
-            pc = self._harts[hart]["pc"]
-            self.reason = stuck(f"every instruction of hart {hart} traps, at pc {pc:#x}: the guest jumped into nothing")
+    def _check(self, current: int) -> None:
+        """If no instruction was completed since the last check, all of them trapped: the guest is lost."""
+        retired = sum(words[self._retired] for words in self._words)
+        if retired == self._retired_at_check:
+            pc = self._harts[current]["pc"]
+            lost = f"every instruction of hart {current} traps, at pc {pc:#x}"
+            self.reason = stuck(f"{lost}: the guest jumped into nothing")
+        self._retired_at_check = retired
+        self._next_check = self.steps + _CHECK_PERIOD
 
     def _call_monitor(self, hart: int) -> None:
         self._words[hart][self._monitor_call] = 0
@@ -305,25 +354,53 @@ class Scheduler:
         self._turn_end = self._clock.time + QUANTUM if len(runnable) > 1 else NEVER
         return True
 
+    # --- what comes from outside -----------------------------------------------------------------------------------
+
     def _exchange(self) -> None:
         self._next_exchange = self._clock.time + _EXCHANGE_PERIOD
-        self._console.exchange()
+        self._console.exchange(listen=self._journal.live)
+
+    def _next_event(self) -> int:
+        """When the next event that is repeated strikes."""
+        event = self._journal.ahead
+        return NEVER if event is None or event.boot != self.boot else event.time
+
+    def _take_events(self) -> None:
+        """Let everything strike that is due: what has newly arrived, which is noted, else what was noted before."""
+        journal, console, now = self._journal, self._console, self._clock.time
+        arrivals = console.arrivals[:]
+        console.arrivals.clear()
+        for what in arrivals:
+            event = Event(self.boot, now, typed=what) if isinstance(what, bytes) else Event(self.boot, now, size=what)
+            journal.note(event)
+            self._strike(event)
+        while (ahead := journal.ahead) is not None and ahead.boot == self.boot and ahead.time <= now:
+            journal.position += 1
+            self._strike(ahead)
+
+    def _strike(self, event: Event) -> None:
+        if event.size is not None:
+            self._console.take_size(*event.size)
+        if event.typed:
+            self._console.type(event.typed)
 
     # --- idleness --------------------------------------------------------------------------------------------------
 
-    def _idle(self) -> None:
-        """All harts wait: let time pass until something can happen."""
+    def _idle(self, next_event: int) -> None:
+        """All harts wait: let time pass until something can happen. Repeating what was takes no time outside."""
         if self._console.backend is not None:
             self._exchange()
-            if self._paused or Activity.RUNNABLE in self._activities:
+            if self._paused or self._console.arrivals:
                 return
         clock = self._clock
-        target = min(self._device_deadline, self._next_timer)
+        target = min(self._device_deadline, self._next_timer, next_event)
         start = clock.time
-        if self._wall_zero is not None:
+        if self._wall_zero is not None and self._journal.live:
             clock.time = self._sleep_until(target)
         elif target < NEVER:
             clock.time = target
+        elif not self._journal.live:
+            self._paused = True  # the end of what can be repeated
         elif not self._wait_for_input(None):
             self.reason = stuck(_NOTHING_CAN_COME)
         self.idle_time += clock.time - start

@@ -1,7 +1,6 @@
-"""Guest-physical memory: what the harts and the devices of a machine share."""
-
-from __future__ import annotations
+"""Guest-physical memory, and images of it."""
 
 from hypernest.memory.guest_memory import GuestMemory
+from hypernest.memory.image import PAGE, MemoryImage
 
-__all__ = ["GuestMemory"]
+__all__ = ["PAGE", "GuestMemory", "MemoryImage"]

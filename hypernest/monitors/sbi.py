@@ -20,6 +20,7 @@ from hypernest.isa.riscv.state import Environment, Interrupt, Privilege, Status
 from hypernest.isa.riscv.traps import Cause, return_from_machine, take_trap
 from hypernest.isa.word import word
 from hypernest.machine.board import Board
+from hypernest.machine.console import SBI
 from hypernest.machine.harts import Csrs
 from hypernest.machine.outcome import POWERED_OFF, RESET, failure, stuck
 
@@ -96,7 +97,7 @@ class Sbi:
         self._board = board
         self._a0 = board.harts[0].layout.index["x"] + _A0
         self._returns: dict[int, tuple[int, int]] = {}  # mstatus before mret -> mstatus and privilege after it
-        self._suspended: dict[int, int] = {}  # hart -> instructions it had retired when it was suspended
+        self._suspended = board.suspended
         self.calls: Counter[str] = Counter()
         """How often each function was called."""
         self.extensions: dict[int, Extension] = {
@@ -382,7 +383,7 @@ class Sbi:
         return count
 
     def _write(self, data: bytes) -> None:
-        self._board.console.touched(None)
+        self._board.console.touched(SBI)
         self._board.console.output(data)
 
     def _console_read(self, call: Call) -> int:

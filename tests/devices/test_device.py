@@ -124,7 +124,7 @@ def test_no_access_raises_anything_but_bus_error(
     """Also that what a device does after a restore follows from its state alone."""
     device = build[kind]()
     twin = build[kind]()
-    twin.restore(copy.deepcopy(device.state))
+    twin.restore(*copy.deepcopy([owner.state for owner in device.state_owners()]))
     for store, row, element, value in steps:
         register = device.registers[row % len(device.registers)]
         offset = register.offset + (element % (register.count or 1)) * register.stride
@@ -135,9 +135,9 @@ def test_no_access_raises_anything_but_bus_error(
             read = device.read(offset, register.width)
             assert 0 <= read < 1 << 8 * register.width
             assert read == twin.read(offset, register.width)
-        moved = copy.deepcopy(twin.state)
+        moved = copy.deepcopy([owner.state for owner in twin.state_owners()])
         twin = build[kind]()
-        twin.restore(moved)
+        twin.restore(*moved)
     assert device.state == twin.state
     assert device.next_deadline() == twin.next_deadline()
 

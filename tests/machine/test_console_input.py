@@ -39,27 +39,27 @@ def test_a_guest_that_prints_does_not_await_input() -> None:
 
 def test_input_waits_for_a_guest_that_awaits_it() -> None:
     console, received = Console(), bytearray()
-    console.connect(lambda columns, rows: None)
-    console.send("early")
+    console.connect({"serial": received.extend}, lambda columns, rows: None)
+    console.type(b"early")
     assert received == b""
-    console.touched(received.extend)
-    console.send(" late")
+    console.touched("serial")
+    console.type(b" late")
     assert received == b"early late"
 
 
 def test_a_console_that_settles_keeps_the_input_until_the_next_board() -> None:
     console, serial, virtio = Console(), bytearray(), bytearray()
-    to_serial, to_virtio = serial.extend, virtio.extend
-    console.connect(lambda columns, rows: None)
-    console.touched(to_serial)
-    console.send("1")
-    console.touched(to_virtio, settle=True)
-    console.touched(to_serial)
-    console.send("2")
+    receivers = {"serial": serial.extend, "virtio": virtio.extend}
+    console.connect(receivers, lambda columns, rows: None)
+    console.touched("serial")
+    console.type(b"1")
+    console.touched("virtio", settle=True)
+    console.touched("serial")
+    console.type(b"2")
     assert serial == b"1"
     assert virtio == b"2"
-    console.connect(lambda columns, rows: None)
-    console.touched(to_serial)
-    console.send("3")
+    console.connect(receivers, lambda columns, rows: None)
+    console.touched("serial")
+    console.type(b"3")
     assert serial == b"13"
     assert virtio == b"2"

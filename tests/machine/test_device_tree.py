@@ -103,7 +103,7 @@ def test_says_what_is_on_the_board(tmp_path: Path) -> None:
     assert (serial["reg"], serial["interrupts"]) == ("<0x00 0x10000000 0x00 0x100>", "<0x0a>")
     plic = properties(text, "plic@c000000")
     assert serial["interrupt-parent"] == plic["phandle"]
-    assert plic["riscv,ndev"] == "<0x5f>"
+    assert plic["riscv,ndev"] == "<0x3f>"
     intc = [match.group(1) for match in re.finditer(r"cpu-intc\";\s+phandle = <(\w+)>", text)]
     assert len(intc) == 2
     assert plic["interrupts-extended"] == f"<{intc[0]} 0x0b {intc[0]} 0x09 {intc[1]} 0x0b {intc[1]} 0x09>"

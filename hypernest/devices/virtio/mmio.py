@@ -6,9 +6,8 @@ All work happens inside the guest's write that asks for it, so that a run repeat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from hypernest.devices.device import Access, Device, InterruptLine, NoState, Register
+from hypernest.devices.device import Access, Device, InterruptLine, Register, StateOwner
 from hypernest.devices.virtio.device import VERSION_1, VirtioDevice
 from hypernest.devices.virtio.queue import EVENT_IDX, INDIRECT_DESC, Queue, QueueError, QueueState
 from hypernest.errors import OutOfRange
@@ -24,10 +23,9 @@ _LOW = 0xFFFF_FFFF
 
 @dataclass(slots=True)
 class MmioState:
-    """The registers of the same names, the queues, and the state of the device that is plugged in."""
+    """The registers of the same names, and the queues."""
 
     queues: list[QueueState]
-    backend: Any
     device_features_select: int = 0
     driver_features_select: int = 0
     driver_features: int = 0
@@ -89,12 +87,11 @@ class VirtioMmio(Device):
         self.backend = backend
         self._memory = memory
         self._line = line
-        self.state = MmioState([], NoState())
+        self.state = MmioState([])
         self._offered = 0
         super().__init__()
         if backend is not None:
             backend.transport = self
-            self.state.backend = backend.state
             self.state.queues = [QueueState() for _ in backend.queue_sizes]
             self._offered = backend.features | VERSION_1 | INDIRECT_DESC | EVENT_IDX
             self._file.add(backend, backend.configuration, at=_CONFIGURATION)
@@ -104,10 +101,8 @@ class VirtioMmio(Device):
         """The feature bits that device and driver have agreed on."""
         return self.state.driver_features & self._offered
 
-    def restore(self, state: MmioState) -> None:
-        if self.backend is not None:
-            self.backend.state = state.backend
-        super().restore(state)
+    def state_owners(self) -> tuple[StateOwner, ...]:
+        return (self,) if self.backend is None else (self, self.backend)
 
     def update(self) -> None:
         self._line.set(bool(self.state.interrupt_status))
@@ -150,7 +145,7 @@ class VirtioMmio(Device):
         """Back to what the device is at start, except that the generation goes on and so does the back end."""
         generation = self.state.configuration_generation
         queues = [QueueState() for _ in self.state.queues]
-        self.state = MmioState(queues, self.state.backend, configuration_generation=generation)
+        self.state = MmioState(queues, configuration_generation=generation)
         if self.backend is not None:
             self.backend.reset()
         self.update()

@@ -6,14 +6,14 @@ import ctypes
 import mmap
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from hypernest.cache import cache_folder
 from hypernest.devices.device import BusError
 from hypernest.engines.engine import Devices, Exit, Untranslated
 from hypernest.engines.hart_state import HartState
-from hypernest.engines.interpreter.object_code import object_code, target_machine
+from hypernest.engines.interpreter.native_code import NativeCode
+from hypernest.engines.interpreter.watching import watch_tables
 from hypernest.engines.interpreter.words import BLOCK_BYTES, COUNTERS, EXPORTS, SHARED, TRAP_COUNTERS, EngineWords
+from hypernest.engines.watched import NOTHING, Interception, Kind, Watched
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.memory import GuestMemory
@@ -21,9 +21,6 @@ from hypernest.memory import GuestMemory
 POOL_BYTES = 64 << 20  # room for predecoded code; when it is full, everything is decoded anew
 MAX_HARTS = 8
 
-_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-_FLUSH = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_WRITTEN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64)
 _DEVICE = ctypes.CFUNCTYPE(
     ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64
 )
@@ -32,17 +29,21 @@ _DEVICE = ctypes.CFUNCTYPE(
 class InterpreterEngine(Untranslated):
     """Runs harts in generated native code. See `engine.Engine` for the contract; ValueError beyond eight harts."""
 
-    def __init__(self, isa: Isa, memory: GuestMemory, devices: Devices, cache: Path | None = None) -> None:
-        """`cache` is the folder in which the native code is kept; the user's cache folder by default."""
+    def __init__(
+        self,
+        isa: Isa,
+        memory: GuestMemory,
+        devices: Devices,
+        cache: Path | None = None,
+        native: NativeCode | None = None,
+    ) -> None:
+        """`cache` is the folder in which the native code is kept, the user's by default, unless `native` is loaded."""
         self._isa, self._memory, self._devices = isa, memory, devices
         self._layout = Layout(isa.registers)
         self._words = EngineWords(self._layout)
-        self._native = _load(object_code(cache or cache_folder() / "native"))
-        self._run = _RUN(self._native.get_function_address("hypernest_run"))
-        self._flush = _FLUSH(self._native.get_function_address("hypernest_flush_translations"))
-        self._written = _WRITTEN(self._native.get_function_address("hypernest_written"))
-        exports = self._native.get_global_value_address("hypernest_exports")
-        self._exports = (ctypes.c_uint64 * len(EXPORTS)).from_address(exports)
+        self._native = native or NativeCode(cache)
+        self._run, self._flush, self._written = self._native.run, self._native.flush, self._native.written
+        self._exports = self._native.exports
         self._device = _DEVICE(self._access)
         self._error: BaseException | None = None
         self._harts: dict[int, HartState] = {}
@@ -53,6 +54,7 @@ class InterpreterEngine(Untranslated):
         with suppress(AttributeError, OSError):  # not every host has large pages
             self._pool.madvise(mmap.MADV_HUGEPAGE)
         self._shared = (ctypes.c_uint64 * (len(SHARED) + TRAP_COUNTERS))()
+        self._watched, self._watch_tables = NOTHING, watch_tables(NOTHING)
         self._set_shared("code_pages", _address(self._code_pages))
         self._set_shared("pages", pages)
         self._set_shared("ram", memory.host_address)
@@ -67,11 +69,11 @@ class InterpreterEngine(Untranslated):
 
     def native_address(self, name: str) -> int:
         """Where an exported function is."""
-        return int(self._native.get_function_address(name))
+        return self._native.address(name)
 
     def native_text(self, name: str) -> str:
         """An exported string."""
-        return ctypes.string_at(self._native.get_global_value_address(name)).decode()
+        return self._native.text(name)
 
     def _get(self, hart: HartState, name: str) -> int:
         return hart.words[self._words.offsets[name]]
@@ -94,12 +96,38 @@ class InterpreterEngine(Untranslated):
         self._set(hart, "device", device)
         for name, address in zip(EXPORTS, self._exports, strict=True):
             self._set(hart, name, address)
+        self._set(hart, "watching", int(self._watch_tables.kinds))
         self._set_shared(f"hart_{number}", hart.address)
         self._set_shared("harts", number + 1)
         self._flush(hart.address)
         return hart
 
-    def run(self, hart: HartState, steps: int) -> Exit:
+    def watch(self, watched: Watched) -> None:
+        tables = watch_tables(watched)
+        for name, value in tables.words.items():
+            self._set_shared(name, value)
+        if watched.execute != self._watched.execute:
+            self._set_shared("guards", self._shared_value("guards") + 1)
+        self._watched, self._watch_tables = watched, tables
+        for hart in self._harts.values():
+            self._set(hart, "watching", int(tables.kinds))
+            self._flush(hart.address)
+
+    def interception(self, hart: HartState) -> Interception:
+        kind = Kind(self._get(hart, "hooked"))
+        traps = kind in (Kind.TRAP, Kind.INTERRUPT)
+        return Interception(
+            kind,
+            self._get(hart, "hook_address"),
+            self._get(hart, "hook_size"),
+            self._get(hart, "hook_value"),
+            self._get(hart, "hook_physical"),
+            self._get(hart, "trap_cause") if traps else 0,
+        )
+
+    def run(self, hart: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
+        if passing:
+            self._set(hart, "passing", int(passing))
         self._run(hart.address, self._memory.host_address, steps)
         if self._error is not None:
             error, self._error = self._error, None
@@ -146,16 +174,3 @@ class InterpreterEngine(Untranslated):
 
 def _address(mapping: mmap.mmap) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(mapping))
-
-
-def _load(objects: list[bytes]) -> Any:
-    """An LLVM execution engine with the objects loaded and ready to call."""
-    import llvmlite.binding as llvm
-
-    machine = target_machine()
-    # The manager that keeps all sections together: references between them reach 2 GiB, and guest memory lies around.
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine, use_lmm=True)
-    for code in objects:
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    return engine

@@ -1,0 +1,79 @@
+"""A machine at one moment, kept: to go back to, and to begin any number of other machines with.
+
+Taking one costs by what the machine has written since the last one, and so does going back. Machines that begin with
+one share its memory, page by page, until they write it, and its disks, cluster by cluster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hypernest.disks import DiskVersion
+from hypernest.engines.hart_state import HartState
+from hypernest.machine.boot import Loaded
+from hypernest.machine.outcome import StopReason
+from hypernest.machine.setup import Setup
+from hypernest.machine.state import BoardState
+from hypernest.memory import MemoryImage
+
+if TYPE_CHECKING:
+    from hypernest.machine.backend import ConsoleBackend
+    from hypernest.machine.journal import Journal
+    from hypernest.machine.machine import Machine
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What a machine was made of and the state that it had: nothing of it changes. Made by `Machine.snapshot`.
+
+    `boot` counts the machine's resets before, and `past` the instructions of those boots. `position` is how much of the
+    machine's `journal` had happened.
+    """
+
+    setup: Setup
+    state: BoardState
+    memory: MemoryImage = field(repr=False)
+    disks: tuple[DiskVersion, ...]
+    boot: int = 0
+    past: int = 0
+    reason: StopReason | None = None
+    programs: tuple[Loaded, ...] = ()
+    journal: Journal | None = field(default=None, repr=False)
+    position: int = 0
+
+    @property
+    def instructions(self) -> int:
+        """Instructions that all harts had executed since the machine was made, trapping ones included."""
+        return self.past + self.state.scheduler.steps
+
+    @property
+    def now(self) -> int:
+        """Guest time in nanoseconds since the machine was last switched on."""
+        return self.state.scheduler.time
+
+    def hart(self, number: int) -> HartState:
+        """The registers of a hart, to read."""
+        from hypernest.isa.layout import Layout
+        from hypernest.isa.riscv.riscv64 import RISCV64
+
+        hart = HartState(Layout(RISCV64.registers))
+        hart.restore(self.state.harts[number])
+        return hart
+
+    def fork(self, *, engine: str | None = None, console: ConsoleBackend | None = None) -> Machine:
+        """A machine of its own that goes on from here, on another `engine` if one is named.
+
+        It knows nothing of what others do, and nobody of what it does: what it writes to memory and disks is its own
+        and gone when it is closed. It skips idle time, whatever clock the machine of the snapshot followed.
+        """
+        from hypernest.machine.machine import Machine
+
+        return Machine.begin_with(self, engine=engine, console=console)
+
+    def __repr__(self) -> str:
+        harts = ", ".join(f"{self.hart(number)['pc']:#x}" for number in range(len(self.state.harts)))
+        return f"<Snapshot at {self.instructions:,} instructions, {self.now / 1e9:.6f} s of guest time, pc {harts}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
