@@ -49,6 +49,22 @@ def test_what_is_written_is_found_after_a_restart(debian_image: Image, tmp_path:
     assert second.read_bytes()[:13] == b"againe second"
 
 
+def test_what_is_written_to_an_overlay_is_gone_in_the_end(debian_image: Image, tmp_path: Path) -> None:
+    disk = new_disk(tmp_path / "disk", 16)
+    disk.chmod(0o444)
+    for _ in range(2):
+        with Machine(debian_image, disks=[(disk, "overlay")], memory="128M") as machine:
+            shell = Shell(machine)
+            assert shell.run("cat /sys/block/vda/ro").output == "0\n"
+            assert shell.run("mount -t ext4 /dev/vda /mnt").status != 0
+            assert shell.run("mke2fs /dev/vda >/dev/null 2>&1 && mount -t ext4 /dev/vda /mnt").status == 0
+            assert shell.run("seq 1 1000 >/mnt/numbers; umount /mnt; mount -t ext4 /dev/vda /mnt").status == 0
+            assert shell.run("tail -n 1 /mnt/numbers").output == "1000\n"
+            shell.power_off()
+        assert not any(disk.read_bytes())
+    assert disk.stat().st_blocks == 0
+
+
 def test_data_reaches_the_file_before_power_off(debian_image: Image, tmp_path: Path) -> None:
     """`sync` is enough: the machine may be switched off without a word."""
     disk = new_disk(tmp_path / "disk", 8)
