@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from hypernest.disks.disk import CLUSTER
+from hypernest.disks.disk import CLUSTER, SECTOR, Content
 
 ZEROS = bytes(CLUSTER)
 CHUNK = 1 << 20
@@ -107,6 +107,31 @@ def pieces(offset: int, count: int) -> Iterator[tuple[int, int, int]]:
         size = min(CLUSTER - inside, end - offset)
         yield number, inside, size
         offset += size
+
+
+def runs(numbers: Iterable[int]) -> Iterator[range]:
+    """Ascending `numbers` as ranges, none longer than what is moved at a time."""
+    run = range(0)
+    for number in numbers:
+        if run and number == run.stop and len(run) < CHUNK // CLUSTER:
+            run = range(run.start, number + 1)
+        else:
+            if run:
+                yield run
+            run = range(number, number + 1)
+    if run:
+        yield run
+
+
+def in_clusters(data: bytes) -> Iterator[bytes]:
+    """Whole clusters one by one."""
+    return (data[at : at + CLUSTER] for at in range(0, len(data), CLUSTER))
+
+
+def read_clusters(content: Content, run: range) -> bytes:
+    """All of these clusters, with zeros behind the end of the disk."""
+    start, size = run.start * CLUSTER, len(run) * CLUSTER
+    return content.read(start, min(size, content.sectors * SECTOR - start)).ljust(size, b"\0")
 
 
 def laid_over(

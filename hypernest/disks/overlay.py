@@ -15,6 +15,7 @@ from hypernest.disks.clusters import (
     is_zero,
     laid_over,
     pieces,
+    read_clusters,
     with_clusters,
 )
 from hypernest.disks.content import nonzero_clusters
@@ -84,10 +85,7 @@ class OverlayDisk:
     def cluster(self, number: int) -> bytes:
         """All of cluster `number`, with zeros behind the end of the disk."""
         content = self._find(number)
-        if content is None:
-            start = number * CLUSTER
-            content = self.base.read(start, min(CLUSTER, self._size - start)).ljust(CLUSTER, b"\0")
-        return content
+        return read_clusters(self.base, range(number, number + 1)) if content is None else content
 
     def put(self, number: int, content: bytes) -> None:
         """Have this as cluster `number`, as the host may even if the guest may not; as long as a whole cluster."""
@@ -97,7 +95,7 @@ class OverlayDisk:
 
     def revert(self, numbers: Iterable[int]) -> None:
         """Show the base again in these clusters."""
-        self._store.forget(self._clusters.pop(number, None) for number in numbers)
+        self._store.forget([self._clusters.pop(number, None) for number in numbers])
 
     def zero(self, offset: int, count: int) -> None:
         """See `Disk`."""

@@ -11,17 +11,20 @@ import errno
 import threading
 import weakref
 from collections.abc import Hashable, Iterable, Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 from hypernest.disks.clusters import (
-    CHUNK,
     MEMORY_LIMIT,
     ClusterStore,
     Kept,
     among,
     covering,
+    in_clusters,
     is_zero,
     laid_over,
+    read_clusters,
+    runs,
     with_clusters,
 )
 from hypernest.disks.content import nonzero_clusters
@@ -122,20 +125,9 @@ class _Owner:
         log = self.newest()
         if log is None:
             return
-        numbers = covering(offset, count)
-        saved = log.saved
-        missing = [number for number in numbers if number not in saved]
-        while missing:
-            first = missing[0]
-            run = 1
-            while run < len(missing) and missing[run] == first + run and run < CHUNK // CLUSTER:
-                run += 1
-            del missing[:run]
-            start = first * CLUSTER
-            data = self.disk.read(start, min(run * CLUSTER, self.size - start))
-            for index in range(run):
-                content = data[index * CLUSTER : (index + 1) * CLUSTER].ljust(CLUSTER, b"\0")
-                saved[first + index] = log.store.put(content)
+        for run in runs(number for number in covering(offset, count) if number not in log.saved):
+            for number, content in zip(run, in_clusters(read_clusters(self.disk, run)), strict=True):
+                log.saved[number] = log.store.put(content)
 
     def save_nonzero(self, offset: int, count: int) -> None:
         """The same before those bytes become zero: what is zero already need not be kept."""
@@ -145,14 +137,16 @@ class _Owner:
                 if number not in log.saved:
                     log.saved[number] = log.store.put(content)
 
-    def write_cluster(self, number: int, content: bytes) -> None:
-        """Store a whole cluster, without keeping what it held."""
-        start = number * CLUSTER
-        size = min(CLUSTER, self.size - start)
-        if is_zero(content):
-            self.disk.discard(start, size)
-        else:
-            self.disk.write(start, content[:size])
+    def write_clusters(self, run: range, content: bytes) -> None:
+        """Store these whole clusters, without keeping what they held; what becomes zero gives its space back."""
+        for empty, group in groupby(zip(run, in_clusters(content), strict=True), lambda each: is_zero(each[1])):
+            numbers, clusters = zip(*group, strict=True)
+            start = numbers[0] * CLUSTER
+            size = min(len(numbers) * CLUSTER, self.size - start)
+            if empty:
+                self.disk.discard(start, size)
+            else:
+                self.disk.write(start, b"".join(clusters)[:size])
 
 
 class DiskVersion:
@@ -192,8 +186,7 @@ class DiskVersion:
 
     def cluster(self, number: int) -> bytes:
         """All of cluster `number`, with zeros behind the end of the disk."""
-        start = number * CLUSTER
-        return self.read(start, min(CLUSTER, self.owner.size - start)).ljust(CLUSTER, b"\0")
+        return read_clusters(self, range(number, number + 1))
 
     def data_ranges(self, offset: int, count: int) -> Iterator[tuple[int, int]]:
         """See `Content`."""
@@ -273,27 +266,28 @@ class VersionedDisk:
             if version.log is newest:
                 _take_back(newest)
                 return
-        forked_from_it = owner.origin is not None and owner.origin.log is version.log
-        for number in _differing(owner, version):
-            # What the other one holds is never read while this one's lock is held.
-            content = version.cluster(number)
+        if owner.origin is not None and owner.origin.log is version.log:
             with owner.lock:
-                self._replace(number, content, forked_from_it)
+                _return_to_origin(owner)
+            return
+        for run in runs(_differing(owner, version)):
+            # What the other one holds is never read while this one's lock is held.
+            content = read_clusters(version, run)
+            with owner.lock:
+                self._replace(run, content)
 
-    def _replace(self, number: int, content: bytes, forked_from_it: bool) -> None:
+    def _replace(self, run: range, content: bytes) -> None:
+        """Store those of the clusters that differ."""
         owner = self._owner
-        start = number * CLUSTER
-        size = min(CLUSTER, owner.size - start)
-        if owner.disk.read(start, size) != content[:size]:
+        old = in_clusters(read_clusters(owner.disk, run))
+        new = dict(zip(run, in_clusters(content), strict=True))
+        for part in runs(number for number, cluster in zip(run, old, strict=True) if cluster != new[number]):
             if self.readonly:
                 raise BadConfiguration(
                     "a read-only disk has another content than it had: restore it on a machine with the same disks"
                 )
-            owner.save(start, size)
-            if not forked_from_it:
-                owner.write_cluster(number, content)
-        if forked_from_it and isinstance(owner.disk, OverlayDisk):
-            owner.disk.revert((number,))
+            owner.save(part.start * CLUSTER, len(part) * CLUSTER)
+            owner.write_clusters(part, b"".join(new[number] for number in part))
 
     # --- as a disk ---------------------------------------------------------------------------------------------------
 
@@ -348,11 +342,21 @@ class VersionedDisk:
 
 def _take_back(newest: _Log) -> None:
     """Undo all writes since the newest version was frozen."""
-    for number in sorted(newest.saved):
-        kept = newest.saved[number]
-        newest.owner.write_cluster(number, newest.store.get(kept))
-        del newest.saved[number]
-        newest.store.forget((kept,))
+    for run in runs(sorted(newest.saved)):
+        kept = [newest.saved[number] for number in run]
+        newest.owner.write_clusters(run, b"".join(map(newest.store.get, kept)))
+        for number in run:
+            del newest.saved[number]
+        newest.store.forget(kept)
+
+
+def _return_to_origin(owner: _Owner) -> None:
+    """Have the content again that a forked disk had at first."""
+    assert isinstance(owner.disk, OverlayDisk), "only those have an origin"
+    changed = sorted(owner.disk.changed)
+    for run in runs(changed):
+        owner.save(run.start * CLUSTER, len(run) * CLUSTER)
+    owner.disk.revert(changed)
 
 
 class _Place(NamedTuple):
