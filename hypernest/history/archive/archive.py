@@ -15,7 +15,7 @@ from typing import Any
 
 from hypernest.history.archive.blocks import Blocks
 from hypernest.history.archive.compaction import copy_without
-from hypernest.history.archive.errors import SnapshotExists, SnapshotMissing, SnapshotNotKept
+from hypernest.history.archive.errors import BadSnapshot, SnapshotExists, SnapshotMissing, SnapshotNotKept
 from hypernest.history.archive.expansions import Expansions
 from hypernest.history.archive.format import ArchiveFile, Commit, Extent, Segment, about_bytes, is_name, new_header
 from hypernest.history.archive.reading import Saved
@@ -60,7 +60,7 @@ class Archive:
     def __init__(
         self, path: str | os.PathLike[str], *, writable: bool = False, expansions: Expansions | None = None
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(os.path.realpath(path))  # which deleting replaces
         self._writable = writable
         self._expansions = expansions
         if writable and not os.path.lexists(self.path):
@@ -126,7 +126,7 @@ class Archive:
             return _entry(file, commit, record)
 
     def delete(self, *names: str) -> None:
-        """Remove snapshots by writing the file anew without what only they had; `SnapshotMissing` if one is not there."""
+        """Remove snapshots by writing the file anew without what only they had; `SnapshotMissing` if one is missing."""
         if not names:
             return
         with self._changing() as file:
@@ -166,9 +166,7 @@ class Archive:
             try:
                 _write_all(descriptor, new_header())
                 os.fsync(descriptor)
-                os.link(new, self.path)
-            except FileExistsError:
-                pass
+                _give_name(new, self.path)
             finally:
                 os.close(descriptor)
                 new.unlink(missing_ok=True)
@@ -181,10 +179,10 @@ class Archive:
                 f"there are no snapshots in {self.path}: make one with hypernest snapshot save"
             ) from None
         except OSError as error:
-            raise SnapshotNotKept(f"cannot open {self.path} ({_reason(error)}): give another file") from error
+            raise BadSnapshot(f"cannot open {self.path} ({_reason(error)}): give another file") from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise SnapshotNotKept(f"{self.path} is no file: give another one")
+            raise BadSnapshot(f"{self.path} is no file: give another one")
         return descriptor
 
     @contextmanager
@@ -253,6 +251,15 @@ def _entry(file: ArchiveFile, commit: Commit, record: Extent) -> Entry:
 
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
+
+
+def _give_name(new: Path, path: Path) -> None:
+    """Name a file `path` unless there is one of that name."""
+    try:
+        os.link(new, path)
+    except OSError:  # FAT knows no links
+        if not path.exists():
+            new.replace(path)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

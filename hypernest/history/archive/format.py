@@ -205,10 +205,10 @@ class ArchiveFile:
     def write_root(self, root: Root) -> None:
         """Make `root` what counts, in one step; raises OSError. What it points to must be written."""
         self._sync()
+        self.root = root  # even if the rest fails, for nobody knows how much of it was done
         for offset in _ROOTS:
             os.pwrite(self.descriptor, _packed(root), offset)
             self._sync()
-        self.root = root
 
     def _sync(self) -> None:
         if self._live:

@@ -208,10 +208,12 @@ def _batches(content: Blocks) -> Iterator[tuple[list[int], list[bytes]]]:
     for first, data in content.blocks:
         for at in range(0, len(data), BLOCK):
             page, block = bytes(data[at : at + BLOCK]), first + at // BLOCK
-            if len(page) != BLOCK or block == last:
-                if block != last or len(page) not in (rest, BLOCK):
-                    raise ValueError(f"block {block} has {len(page)} bytes")
-                page = page[:rest].ljust(BLOCK, b"\0")
+            if not 0 <= block < last:
+                if block != last or not rest:
+                    raise ValueError(f"block {block} lies outside")
+                page = page[:rest].ljust(BLOCK, b"\0") if len(page) in (rest, BLOCK) else b""
+            if len(page) != BLOCK:
+                raise ValueError(f"block {block} has another size")
             if page == ZERO and not content.keep_zeros:
                 continue
             blocks.append(block)
