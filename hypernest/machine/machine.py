@@ -30,6 +30,7 @@ from hypernest.machine.host_access import MachineMemory
 from hypernest.machine.journal import Journal
 from hypernest.machine.outcome import LIMIT_REACHED, StopKind, StopReason
 from hypernest.machine.sampler import Sampler
+from hypernest.machine.scheduler import Scheduler
 from hypernest.machine.setup import Setup
 from hypernest.machine.signals import deferred_signals
 from hypernest.machine.snapshot import Snapshot
@@ -336,6 +337,11 @@ class Machine:
     def engine(self) -> Engine:
         """What runs the harts, for tools that look into it."""
         return self._open_board().engine
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What decides which hart runs, for tools that look into it; another one after each reset."""
+        return self._open_board().scheduler
 
     @property
     def running_hart(self) -> MachineHart:

@@ -86,7 +86,9 @@ class Scheduler:
         self._current = len(harts) - 1  # so that the first turn is that of hart 0
         self._turn_end = 0
         self._next_exchange = 0 if console.backend is not None else NEVER
+        self._turn_start = 0  # the first step of the turn
         self._paused = False
+        self._awaited: int | None = None
         self._wall_zero: int | None = time.monotonic_ns() if follow_wall else None
         self._sampler: Sampler | None = None
         self._next_sample = NEVER  # the step before which the sampler looks
@@ -96,6 +98,15 @@ class Scheduler:
     def current(self) -> int:
         """The hart whose turn it is, or was last."""
         return self._current
+
+    @property
+    def turn_start(self) -> int:
+        """The count of `steps` since which no other hart than the current one has executed any."""
+        return self._turn_start
+
+    def await_turn(self, hart: int | None) -> None:
+        """From now on leave `run` before a step of that hart, as for `pause`; None: no more."""
+        self._awaited = hart
 
     # --- what devices and monitors do to the schedule --------------------------------------------------------------
 
@@ -180,6 +191,7 @@ class Scheduler:
             timers=list(self._timers),
             next_check=self._next_check,
             retired_at_check=self._retired_at_check,
+            turn_start=self._turn_start,
         )
 
     def check(self, state: SchedulerState) -> None:
@@ -192,7 +204,7 @@ class Scheduler:
     def restore(self, state: SchedulerState) -> None:
         """The way back from `capture`, for a state that has passed `check`."""
         self.steps, self._clock.time, self.idle_time = state.steps, state.time, state.idle_time
-        self._current, self._turn_end = state.current, state.turn_end
+        self._current, self._turn_end, self._turn_start = state.current, state.turn_end, state.turn_start
         self._activities[:] = map(Activity, state.activities)
         self._timers[:] = state.timers
         self._next_check, self._retired_at_check = state.next_check, state.retired_at_check
@@ -239,6 +251,8 @@ class Scheduler:
             if self.steps >= self._next_check:
                 self._check(current)
                 continue
+            if current == self._awaited:
+                break
             budget = min(
                 self._turn_end - now,
                 self._device_deadline - now,
@@ -350,7 +364,7 @@ class Scheduler:
         chosen = next((hart for hart in runnable if hart > self._current), runnable[0])
         if chosen != self._current:
             self._words[self._current][self._reservation] = 0
-            self._current = chosen
+            self._current, self._turn_start = chosen, self.steps
         self._turn_end = self._clock.time + QUANTUM if len(runnable) > 1 else NEVER
         return True
 

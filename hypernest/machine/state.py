@@ -23,7 +23,10 @@ class BadState(HypernestError):
 
 @dataclass(frozen=True, slots=True)
 class SchedulerState:
-    """Whose turn it is and until when, and what each hart is doing (`scheduler.Activity`); times in nanoseconds."""
+    """Whose turn it is, since which step and until when, and what each hart is doing (`scheduler.Activity`).
+
+    Times are in nanoseconds.
+    """
 
     steps: int
     time: int
@@ -34,6 +37,7 @@ class SchedulerState:
     timers: list[int]
     next_check: int
     retired_at_check: int
+    turn_start: int
 
 
 @dataclass(frozen=True, slots=True)

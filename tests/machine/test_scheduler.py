@@ -403,3 +403,22 @@ def test_a_guest_that_jumps_into_nothing_is_stuck_and_says_where() -> None:
         reason = machine.run()
     assert reason.kind is StopKind.STUCK
     assert "pc 0x0" in str(reason)
+
+
+@on_every_engine
+def test_waiting_for_the_turn_of_a_hart(engine: str) -> None:
+    with bare("1: addi s0, s0, 1\n j 1b", harts=3, engine=engine) as machine:
+        counts = [hart.x for hart in machine.harts]
+        machine.scheduler.await_turn(2)
+        machine.run(1_000_000)
+        assert machine.instructions == machine.scheduler.turn_start == 200_000
+        assert counts[1]["s0"] and not counts[2]["s0"]
+        machine.run(1_000_000)
+        assert machine.instructions == 200_000
+        machine.scheduler.await_turn(None)
+        machine.run(2)
+        assert counts[2]["s0"] == 0  # still in the reset code
+        assert machine.running_hart is machine.harts[2]
+        assert machine.scheduler.turn_start == 200_000
+        machine.run(50_000)
+        assert counts[2]["s0"]
