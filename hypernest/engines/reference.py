@@ -160,9 +160,7 @@ class ReferenceHart(Hart):
         return word(int(self._memory.contains(int(address), size)), 1)
 
     def announce(self, access: Access, address: Word, size: int, value: Word, first: Word, last: Word) -> None:
-        kind, ranges = (
-            (Kind.WRITE, self.watched.writes) if access is Access.WRITE else (Kind.READ, self.watched.reads)
-        )
+        kind, ranges = (Kind.WRITE, self.watched.writes) if access is Access.WRITE else (Kind.READ, self.watched.reads)
         if ranges and _touches(ranges, int(address), size, int(first), int(last)):
             self._intercept(Interception(kind, int(address), size, int(value), int(first)))
 

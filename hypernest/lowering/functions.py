@@ -14,7 +14,7 @@ from hypernest.isa.hart import Pure, Routine
 from hypernest.isa.layout import Layout
 from hypernest.isa.row import Row
 from hypernest.isa.trace import Block, Branch, Effect, Returned, Tracer, Trapped
-from hypernest.isa.word import Word
+from hypernest.isa.word import Word, word
 from hypernest.lowering.blocks import LIKELY, BlockLowering, bind_results, result_type, return_values
 from hypernest.lowering.expressions import FunctionText
 from hypernest.lowering.footprint import registers
@@ -201,7 +201,18 @@ class CompleteLowering(HartLowering):
     def effect_announce(
         self, effect: Effect, access: int, address: Word, size: int, value: Word, first: Word, last: Word
     ) -> None:
-        """The host may watch the place: then the instruction is left as if it had trapped (`native/watching.ll`)."""
+        """If the host watches anything, the instruction may have to be left as if it had trapped."""
+        text = self.text
+        ask, left, on = (text.fresh(name) for name in ("ask", "left", "on"))
+        given = self._arguments(address, word(size), value.zext(64), first, last)
+        free = text.define(f"icmp eq i64 {text.get('watching')}, 0")
+        text.emit(f"br i1 {free}, label %{on}, label %{ask}{LIKELY}")
+        text.start(ask)
+        waits = text.define(f"call i1 @announced_{access}(ptr %hart{given})")
+        text.emit(f"br i1 {waits}, label %{left}, label %{on}")
+        text.start(left)
+        self._return_trapped()
+        text.start(on)
 
     def effect_clock(self, effect: Effect) -> None:
         value = self.text.define(f"sub i64 {self.text.get('clock_end')}, {self.text.get('remaining')}")

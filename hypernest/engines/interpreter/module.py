@@ -12,13 +12,15 @@ from hypernest.engines.interpreter.fast import written_register
 from hypernest.engines.interpreter.handlers import HANDLER_TABLES, Handlers, pointer_table
 from hypernest.engines.interpreter.runtime import print_runtime
 from hypernest.engines.interpreter.words import EngineWords
+from hypernest.engines.watched import Kind
 from hypernest.isa.decoder import Decoder
 from hypernest.isa.hart import Pure
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
+from hypernest.lowering.blocks import LIKELY
 from hypernest.lowering.decode import DecoderLowering
 from hypernest.lowering.footprint import registers_of
-from hypernest.lowering.functions import HART, METADATA, FunctionLowering, quoted
+from hypernest.lowering.functions import HART, HART_ALIAS, METADATA, FunctionLowering, quoted
 from hypernest.lowering.slots import slot_layout
 
 
@@ -56,8 +58,8 @@ def _base(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     yield DecoderLowering(Decoder(rows), numbers, slots, sinks).print()
     yield pointer_table("complete_table", [quoted(f"complete_{row.meaning}") for row in rows])
     yield from _csrs(isa, functions)
-    for routine in (isa.translate, isa.take_trap, isa.take_interrupt, isa.interrupt_pending, isa.data_context,
-                    isa.fetch_context, isa.page_uniform, isa.instruction_length):  # fmt: skip
+    for routine in (isa.translate, isa.take_trap, isa.take_interrupt, isa.interrupt_due, isa.interrupt_pending,
+                    isa.data_context, isa.fetch_context, isa.page_uniform, isa.instruction_length):  # fmt: skip
         functions.called[routine.name] = routine
     yield functions.routine(isa.fetch, "fetch")
     for bits, load in isa.load.items():
@@ -68,7 +70,7 @@ def _base(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     yield pointer_table("pures", [f"pure_{name}" for name in pure_names(functions)])
     names = " ".join(pure_names(functions))
     yield f'@hypernest_pure_names = constant [{len(names) + 1} x i8] c"{names}\\00"\n'
-    exported = ("region_slow", "region_careful", "region_jump", "fill_0", "fill_1", "pures", "undecoded")
+    exported = ("region_slow", "region_careful", "region_jump", "fill_0", "fill_1", "pures", "undecoded", "guarded")
     yield pointer_table("hypernest_exports", list(exported))
     yield print_runtime(layout, words, isa.illegal_instruction)
     yield "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
@@ -116,6 +118,12 @@ def _csrs(isa: Isa, functions: FunctionLowering) -> Iterator[str]:
     )
     yield (
         f"define internal i1 @csr_write({HART}, i64 %number, i64 %value) {{\n"
+        f"  %p = getelementptr i8, ptr %hart, i64 {8 * functions.engine_words['watching']}\n"
+        f"  %watching = load i64, ptr %p{HART_ALIAS}\n  %csrs = and i64 %watching, {int(Kind.CSR)}\n"
+        "  %free = icmp eq i64 %csrs, 0\n"
+        f"  br i1 %free, label %go, label %ask{LIKELY}\nask:\n"
+        "  %waits = call i1 @hook_csr(ptr %hart, i64 %number, i64 %value)\n"
+        "  br i1 %waits, label %wait, label %go\nwait:\n  ret i1 true\ngo:\n"
         f"  switch i64 %number, label %unknown [{' '.join(writes)}]\n"
         + "".join(
             f"n{csr.number}:\n  %r{csr.number} = call i1 @csr_write_{csr.name}({HART}, i64 %value)\n"

@@ -47,6 +47,7 @@ from hypernest.engines.interpreter.words import (
     WRITES_AT,
     EngineWords,
 )
+from hypernest.engines.watched import Kind
 from hypernest.isa.hart import Access
 from hypernest.isa.layout import Layout
 
@@ -106,6 +107,7 @@ def print_runtime(layout: Layout, words: EngineWords, illegal_instruction: int) 
         "HEAT_MASK": HEAT_ENTRIES - 1,
         "REPORTS": REPORTS, "BLOCK_BYTES": BLOCK_BYTES, "ILLEGAL": illegal_instruction, "EXECUTE": "-2",
         **{each.name: int(each) for each in Exit},
+        **{f"ON_{each.name}": int(each) for each in Kind},
     }  # fmt: skip
     texts = [
         _expand(name, values)
@@ -119,12 +121,13 @@ def print_runtime(layout: Layout, words: EngineWords, illegal_instruction: int) 
             "translations",
             "host_pages",
             "entries",
+            "watching",
         )
     ]
     texts += [
-        _expand(name, values | {"ACCESS": int(access), "TAG": WRITES_AT if access is Access.WRITE else 0})
-        for access in (Access.READ, Access.WRITE)
-        for name in ("locate", "fill")
+        _expand(name, values | {"ACCESS": int(access), "KIND": int(kind), "TAG": tag})
+        for access, kind, tag in ((Access.READ, Kind.READ, 0), (Access.WRITE, Kind.WRITE, WRITES_AT))
+        for name in ("locate", "fill", "announced_access")
     ]
     texts += [_expand("physical", values | {"BITS": bits, "BYTES": bits // 8}) for bits in _WIDTHS]
     return "".join(texts)

@@ -36,6 +36,7 @@ EXPORTS = (
     "fill_write",
     "pures",  # pointer to the table of pure functions, in the order of their names
     "undecoded",  # the handler of slots that were not executed
+    "guarded",  # the handler of slots that the host watches
 )
 
 SCALARS = (
@@ -65,6 +66,13 @@ SCALARS = (
     "window",  # pointer: virtual address 0 in the window of the present data context
     "windows_used",  # is anything mapped in them?
     "reserve",  # steps of the run that are not yet part of `remaining`: see `native/sampling.ll`
+    "watching",  # the kinds (see `engines/watched.py`) of which the host watches something: see `native/watching.ll`
+    "passing",  # the kinds that do not hold up the next step
+    "hooked",  # the kind of what has ended the run before it happened, 0 if nothing has
+    "hook_address",
+    "hook_size",
+    "hook_value",
+    "hook_physical",
     *EXPORTS,
 )
 
@@ -98,6 +106,14 @@ SHARED = (
     "reports",  # how many there are
     "arena",  # where the code of regions is
     "arena_size",
+    "watch_execute",  # pointer to the sorted addresses of watched instructions
+    "watch_executes",  # how many there are
+    "watch_data",  # pointer to watched ranges of data: see `@is_watched`
+    "watch_ranges",  # how many there are
+    "watch_exceptions",  # bits by cause
+    "watch_interrupts",
+    "watch_csrs",  # pointer to bits by number
+    "guards",  # how often watched instructions have changed
     "pages_decoded",  # statistics
     "pages_dropped",
     "pool_flushes",
@@ -118,8 +134,9 @@ TRAP_COUNTERS = 128
 PAGE_SLOTS = 2048
 REMAINING_AT = (PAGE_SLOTS + 1) * 16
 HEADER_AT = (REMAINING_AT + (PAGE_SLOTS + 1) * 2 + 7) // 8 * 8
-# decoded: a bit for each 64 bytes that hold predecoded instructions; noticed: the page was reported to the host.
-HEADER = ("ram_offset", "decoded", "next_free", "noticed")
+# decoded: a bit for each 64 bytes that hold predecoded instructions; noticed: the page was reported to the host;
+# guard_generation: the value of `guards` that the guarded slots belong to.
+HEADER = ("ram_offset", "decoded", "next_free", "noticed", "guard_generation")
 COVERED_AT = HEADER_AT + 8 * len(HEADER)  # a bit for each slot whose instruction some region has
 BLOCK_BYTES = (COVERED_AT + PAGE_SLOTS // 8 + 63) // 64 * 64
 

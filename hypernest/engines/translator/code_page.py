@@ -39,13 +39,15 @@ class Translations:
 
 
 class CodePage:
-    """`code` is the whole page; bit n of `executed` says that an instruction at halfword n was executed."""
+    """`code` is the whole page; bit n of `executed` says that an instruction at halfword n was executed, bit n of
+    `left_out` that the one there is none of ours."""
 
-    def __init__(self, tables: Translations, code: bytes, executed: int) -> None:
+    def __init__(self, tables: Translations, code: bytes, executed: int, left_out: int = 0) -> None:
         if len(code) != PAGE_BYTES:
             raise ValueError(f"a page has {PAGE_BYTES} bytes, not {len(code)}")
         self._tables, self.code, self._executed = tables, code, executed
         self._known: dict[int, Instruction | None] = {}
+        self._left_out = left_out
         self.counts = self._count()
         """For each halfword how many instructions follow up to the end of the page, itself included."""
 
@@ -66,7 +68,7 @@ class CodePage:
         return bool(self._executed >> (offset // PARCEL) & 1)
 
     def at(self, offset: int) -> Instruction | None:
-        """The instruction at an even offset; None if it is illegal or goes beyond the page."""
+        """The instruction at an even offset; None if it is illegal, goes beyond the page or is left out."""
         if offset not in self._known:
             self._known[offset] = self._decode(offset)
         return self._known[offset]
@@ -74,7 +76,7 @@ class CodePage:
     def _decode(self, offset: int) -> Instruction | None:
         raw = int.from_bytes(self.code[offset : offset + 4], "little")
         row = self._tables.decoder.decode(raw)
-        if row is None or offset + row.length > PAGE_BYTES:
+        if row is None or self._left_out >> (offset // PARCEL) & 1 or offset + row.length > PAGE_BYTES:
             return None
         raw &= (1 << 8 * row.length) - 1
         operands = row.operand_values(raw)

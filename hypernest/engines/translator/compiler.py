@@ -103,7 +103,7 @@ def answer(data: bytes) -> bytes:
     compiler = _compiler(tuple(request.pures), request.memory_path)
     executed = int.from_bytes(request.executed, "little")
     records, refused, problem = [], [], ""
-    page = CodePage(compiler.tables, request.code, executed)
+    page = CodePage(compiler.tables, request.code, executed, int.from_bytes(request.left_out, "little"))
     for head in request.heads:
         start = time.perf_counter_ns()
         try:
@@ -120,4 +120,4 @@ def answer(data: bytes) -> bytes:
         covered = compiled.region.covered
         record = Record(entries[0], entries, first, last, size, covered, spent, compiled.start, compiled.code)
         records.append(encode(record))
-    return encode(Reply(request.page, page_digest(request.code), records, refused, problem))
+    return encode(Reply(request.page, page_digest(request.code), records, refused, problem, request.left_out))

@@ -7,6 +7,7 @@ installs what has come. Regions count and fault like the interpreter, so it does
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,18 +15,19 @@ from pathlib import Path
 
 import msgspec
 
-from hypernest.cache import cache_folder
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter.engine import InterpreterEngine
+from hypernest.engines.interpreter.native_code import NativeCode
 from hypernest.engines.interpreter.object_code import generator, source_digest
-from hypernest.engines.interpreter.words import COVERED_AT, HEAT_ENTRIES, REPORTS
+from hypernest.engines.interpreter.words import COVERED_AT, EXPORTS, HEAT_ENTRIES, REPORTS
 from hypernest.engines.translator.arena import Arena, ArenaFull
 from hypernest.engines.translator.compiler import answer, page_digest
 from hypernest.engines.translator.compiler_process import CompilerProcess
 from hypernest.engines.translator.host_pages import WINDOW_MODE, HostPages, MemoryPath
 from hypernest.engines.translator.record import Record, Request, decode_record, decode_reply, encode
 from hypernest.engines.translator.store import RegionStore
+from hypernest.engines.watched import Kind, Watched
 from hypernest.host_memory import peak_memory
 from hypernest.isa.isa import Isa
 from hypernest.memory import GuestMemory
@@ -83,11 +85,13 @@ class TranslatorEngine(InterpreterEngine):
         devices: Devices,
         cache: Path | None = None,
         memory_path: MemoryPath = MemoryPath.SOFT,
+        native: NativeCode | None = None,
     ) -> None:
-        super().__init__(isa, memory, devices, cache)
+        super().__init__(isa, memory, devices, cache, native)
         self.counts = TranslationCounts()
         self._problems: list[str] = []
         self._known: dict[bytes, dict[int, _Installable]] = {}
+        self._partial: set[bytes] = set()  # digests of pages of which a region was made around watched instructions
         self._wanted: dict[int, set[int]] = {}
         self._sizes: dict[int, int] = {}  # of regions, in instructions, by their address
         self._compiler = CompilerProcess(_COMPILER)
@@ -96,6 +100,7 @@ class TranslatorEngine(InterpreterEngine):
         self._executed = _EXECUTED(self.native_address("hypernest_executed"))
         self._adopt = _ADOPT(self.native_address("hypernest_adopt"))
         self._forget = _FORGET(self.native_address("hypernest_forget_code"))
+        self._guarded = self._exports[EXPORTS.index("guarded")]
         self._heat = (ctypes.c_uint16 * HEAT_ENTRIES)()
         self._queue = (ctypes.c_uint64 * REPORTS)()
         try:
@@ -105,7 +110,7 @@ class TranslatorEngine(InterpreterEngine):
             self._arena = Arena(0)
         self._host_pages = self._make_host_pages() if memory_path is MemoryPath.HOST else None
         self._memory_path = MemoryPath.SOFT if self._host_pages is None else MemoryPath.HOST
-        self._folder = cache or cache_folder() / "native"
+        self._folder = self._native.folder
         self._store = RegionStore(self._folder, generator(f"region, {self._memory_path}"))
         if not self._arena.size:
             return
@@ -119,7 +124,7 @@ class TranslatorEngine(InterpreterEngine):
         """The other memory path; None, and a problem, where the host does not have what it takes."""
         map_page, ram = self.native_address("hypernest_map_page"), self._memory.host_address
         arena = self._arena.address, self._arena.size
-        if not self._arena.size:
+        if not self._arena.size or self._memory.file is None:
             return None
         try:
             made = HostPages(self._memory.file, self._memory.size // PAGE, map_page, ram, arena)
@@ -169,10 +174,19 @@ class TranslatorEngine(InterpreterEngine):
                 self._set(hart, "windows_used", 0)
             self._set_shared("writable_at", 0)
 
-    def run(self, hart: HartState, steps: int) -> Exit:
+    def watch(self, watched: Watched) -> None:
+        if watched.execute != self._watched.execute:
+            for digest in self._partial:
+                self._known.pop(digest, None)
+            self._partial.clear()
+        super().watch(watched)
+        if self._memory_path is MemoryPath.HOST and watched.kinds & (Kind.READ | Kind.WRITE):
+            self._use_soft_path()  # what is in a window is accessed unseen
+
+    def run(self, hart: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
         if self._host_pages is not None:
             self._host_pages.ready()
-        why = super().run(hart, steps)
+        why = super().run(hart, steps, passing)
         if self._memory_path is MemoryPath.HOST and hart["satp"] >> 60 > WINDOW_MODE:
             self._use_soft_path()
         if self._shared_value("reports"):
@@ -183,6 +197,10 @@ class TranslatorEngine(InterpreterEngine):
             for reply in self._compiler.poll():
                 self._receive(reply)
         return why
+
+    def leave_memory_file(self) -> None:
+        if self._memory_path is MemoryPath.HOST:
+            self._use_soft_path()
 
     def _use_soft_path(self) -> None:
         """The guest uses addresses that windows do not hold: begin anew, and stay there."""
@@ -217,9 +235,10 @@ class TranslatorEngine(InterpreterEngine):
                 if record is not None:
                     self._place(known, record, code)
                     self.counts.regions_loaded += 1
-        for each in list(known.values()):
+        usable = self._usable(page, known)
+        for each in usable:
             self._install(page, each, code)
-        entries = {entry for each in known.values() for entry in each.record.entries}
+        entries = {entry for each in usable for entry in each.record.entries}
         wanted = [head for head in heads if head not in entries]
         if wanted and self._compiler.alive:
             self._wanted.setdefault(page, set()).update(wanted)
@@ -233,14 +252,17 @@ class TranslatorEngine(InterpreterEngine):
             del self._wanted[page]
         code = self._memory.read(self._memory.base + page * PAGE, PAGE)
         known = self._known.get(page_digest(code), {})
-        if any(head in each.record.entries for each in known.values()):
+        if any(head in each.record.entries for each in self._usable(page, known)):
             return
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
             targets = list(dict.fromkeys([*self._wanted.get(page, ()), *known]))
-            bits = self._executed_bits.raw
-            self._compiler.submit(
-                encode(Request(page, code, bits, [head], targets, self._pures, source_digest(), self._memory_path))
-            )
+            self._compiler.submit(encode(self._request(page, code, [head], targets)))
+
+    def _request(self, page: int, code: bytes, heads: list[int], targets: list[int]) -> Request:
+        """What to ask of the compiler, `_executed_bits` being those of the page."""
+        bits, sources, left_out = self._executed_bits.raw, source_digest(), self._guarded_slots(page)
+        guards = left_out.to_bytes(PAGE // 16, "little") if left_out else b""
+        return Request(page, code, bits, heads, targets, self._pures, sources, self._memory_path, guards)
 
     def _heat_of(self, page: int, head: int) -> int:
         return self._heat[(page * PAGE + head) // 2 % HEAT_ENTRIES]
@@ -252,9 +274,7 @@ class TranslatorEngine(InterpreterEngine):
         """
         code = self._memory.read(self._memory.base + page * PAGE, PAGE)
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
-            bits, sources = self._executed_bits.raw, source_digest()
-            request = Request(page, code, bits, heads, heads, self._pures, sources, self._memory_path)
-            self._receive(answer(encode(request)))
+            self._receive(answer(encode(self._request(page, code, heads, heads))))
 
     def executed(self, page: int) -> list[int]:
         """The offsets in a page of RAM at which instructions were executed since it was decoded."""
@@ -275,6 +295,24 @@ class TranslatorEngine(InterpreterEngine):
                     found.append(InstalledRegion(address, each.record))
         return found
 
+    def _guarded_slots(self, page: int) -> int:
+        """The halfwords of a page of RAM whose instructions are watched, as bits."""
+        if not self._watched.execute:
+            return 0
+        block = ctypes.c_uint64.from_buffer(self._code_pages, 8 * page).value
+        if not block:
+            return 0
+        slots = ctypes.string_at(block, PAGE * 8)
+        if self._guarded.to_bytes(8, sys.byteorder) not in slots:
+            return 0
+        handlers = memoryview(slots).cast("Q")[::2]
+        return sum(1 << at for at, handler in enumerate(handlers) if handler == self._guarded)
+
+    def _usable(self, page: int, known: Mapping[int, _Installable]) -> list[_Installable]:
+        """Regions that have none of the page's watched instructions."""
+        guards = self._guarded_slots(page)
+        return [each for each in known.values() if not guards & int.from_bytes(each.record.covered, "little")]
+
     # --- from replies to slots ---------------------------------------------------------------------------------------
 
     def _receive(self, data: bytes) -> None:
@@ -293,7 +331,10 @@ class TranslatorEngine(InterpreterEngine):
             record = decode_record(each)
             if record is None:
                 continue
-            self._store.save(reply.digest, record.head, each)
+            if reply.left_out:
+                self._partial.add(reply.digest)
+            else:
+                self._store.save(reply.digest, record.head, each)
             self.counts.regions_compiled += 1
             self.counts.compile_seconds += record.microseconds / 1e6
             self.counts.compiled_instructions += record.instructions
@@ -326,7 +367,7 @@ class TranslatorEngine(InterpreterEngine):
 
     def _install(self, page: int, region: _Installable, code: bytes) -> None:
         record = region.record
-        if code[record.first : record.last + 1] != region.bytes:
+        if code[record.first : record.last + 1] != region.bytes or not self._usable(page, {0: region}):
             return
         slots = self._adopt(ctypes.addressof(self._shared), self._memory.host_address, page, record.first, record.last)
         if not slots:

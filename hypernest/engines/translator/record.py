@@ -16,6 +16,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     pures: list[str]  # the interpreter's table of pure functions
     sources: bytes  # the digest of the modules that the asking process was made of
     memory_path: str = "soft"
+    left_out: bytes = b""  # a bit for each halfword whose instruction no region may have
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -40,6 +41,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     records: list[bytes]
     refused: list[int]
     problem: str = ""
+    left_out: bytes = b""  # as in the request
 
 
 _record = msgspec.msgpack.Decoder(Record)

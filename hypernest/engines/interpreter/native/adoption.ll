@@ -16,7 +16,9 @@ loop:
   %i = phi i64 [ 0, %clear ], [ %i.n, %loop ]
   %slot = getelementptr [16 x i8], ptr %block, i64 %i
   %handler = load ptr, ptr %slot, !tbaa !6
-  %executed = icmp ne ptr %handler, @undecoded
+  %filled = icmp ne ptr %handler, @undecoded
+  %free = icmp ne ptr %handler, @guarded
+  %executed = and i1 %filled, %free
   %bit = zext i1 %executed to i8
   %low = and i64 %i, 7
   %low.8 = trunc i64 %low to i8

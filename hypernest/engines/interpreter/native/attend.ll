@@ -4,6 +4,12 @@
 define internal i64 @attend(ptr %hart, ptr %ram) noinline {
 entry:
   PUT i64 0 attention
+  %hooked = GET i64 hooked
+  %held = icmp ne i64 %hooked, 0
+  br i1 %held, label %hook, label %go
+hook:
+  ret i64 ${HOOK}
+go:
   %stop = GET i64 stop
   %stopping = icmp ne i64 %stop, 0
   br i1 %stopping, label %stopped, label %a
@@ -35,7 +41,15 @@ c:
   ; The short question first: nearly always the answer is no.
   %some.r = call {i1, i1} @routine_interrupt_pending(ptr %hart, ptr %ram)
   %some = extractvalue {i1, i1} %some.r, 1
-  br i1 %some, label %take, label %contexts
+  br i1 %some, label %may, label %contexts
+may:
+  %watching = GET i64 watching
+  %interrupts = and i64 %watching, ${ON_INTERRUPT}
+  %unwatched = icmp eq i64 %interrupts, 0
+  br i1 %unwatched, label %take, label %ask
+ask:
+  %waits.i = call i1 @hook_interrupt(ptr %hart, ptr %ram)
+  br i1 %waits.i, label %hook, label %take
 take:
   %taken.r = call {i1, i64} @routine_take_interrupt(ptr %hart, ptr %ram)
   %taken = extractvalue {i1, i64} %taken.r, 1
@@ -43,6 +57,7 @@ take:
   br i1 %none, label %contexts, label %count
 count:
   call void @count_trap(ptr %hart, i64 %taken)
+  PUT i64 0 passing
   br label %contexts
 contexts:
   ; What taking an interrupt has changed is looked at here.

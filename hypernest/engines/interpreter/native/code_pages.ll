@@ -30,6 +30,13 @@ make:
   br label %fill
 fill:
   %slots = phi ptr [ %present, %c ], [ %made, %make ]
+  %guards = SHARED i64 guards
+  %never = icmp eq i64 %guards, 0
+  br i1 %never, label %put, label %guard
+guard:
+  call void @guard(ptr %hart, i64 %pc, ptr %slots)
+  br label %put
+put:
   call void @mark_large(ptr %hart, i64 %pc)
   %virtual = and i64 %pc, -4096
   store i64 %virtual, ptr %entry.p, !tbaa !4
@@ -83,6 +90,9 @@ ready:
   store i64 0, ptr %decoded.p, !tbaa !6
   %noticed.p = getelementptr i8, ptr %block, i64 ${noticed}
   store i64 0, ptr %noticed.p, !tbaa !6
+  %guards = SHARED i64 guards
+  %generation.p = getelementptr i8, ptr %block, i64 ${guard_generation}
+  store i64 %guards, ptr %generation.p, !tbaa !6
   call void @cool(ptr %shared, i64 %offset)
   %covered.p = getelementptr i8, ptr %block, i64 ${COVERED_AT}
   call void @llvm.memset.p0.i64(ptr align 8 %covered.p, i8 0, i64 ${COVERED_BYTES}, i1 false)
@@ -292,6 +302,9 @@ look:
   %slot.at = shl i64 %length, 3
   %next = getelementptr i8, ptr %op.n, i64 %slot.at
   %present = load ptr, ptr %next, !tbaa !6
+  %guarded = icmp eq ptr %present, @guarded
+  br i1 %guarded, label %done, label %free
+free:
   %undecoded = icmp eq ptr %present, @undecoded
   ; A region may have been installed where nothing was executed before, so its slot may be without operands.
   %arena = SHARED i64 arena

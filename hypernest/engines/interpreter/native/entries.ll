@@ -24,8 +24,33 @@ sliced:
   call void @grant(ptr %hart, i1 false)
   br label %start
 start:
+  PUT i64 0 hooked
   call void @set_contexts(ptr %hart, ptr %ram)
+  %passing = GET i64 passing
+  %passes = icmp ne i64 %passing, 0
+  br i1 %passes, label %pass, label %on
+pass:
+  ; The first step by itself, so that what may pass is over with it.
+  %why = call i64 @attend(ptr %hart, ptr %ram)
+  %stays = icmp slt i64 %why, 0
+  br i1 %stays, label %first, label %leave
+first:
+  %some = GET i64 remaining
+  %none = icmp eq i64 %some, 0
+  br i1 %none, label %leave, label %step
+step:
+  call void @step(ptr %hart, ptr %ram)
+  PUT i64 0 passing
+  br label %on
+leave:
+  %exit = phi i64 [ %why, %pass ], [ ${BUDGET}, %first ]
+  PUT i64 %exit exit
+  PUT i64 0 passing
+  br label %end
+on:
   call preserve_nonecc void @resume(ptr null, ptr %hart, ptr %ram, i64 0)
+  br label %end
+end:
   %left = GET i64 remaining
   %ahead2 = GET i64 retired
   %true = sub i64 %ahead2, %left

@@ -45,7 +45,11 @@ c:
   %data = icmp eq ptr %block, null
   %reads = icmp ne i64 ${ACCESS}, 1
   %may = or i1 %data, %reads
-  br i1 %may, label %fill, label %out
+  br i1 %may, label %d, label %out
+d:
+  ; Nor are accesses that the host watches.
+  %free = call i1 @unwatched(ptr %hart, i64 ${KIND}, i64 %virtual, i64 %physical)
+  br i1 %free, label %fill, label %out
 fill:
   call void @mark_large(ptr %hart, i64 %virtual)
   %addend.d = sub i64 %offset, %virtual

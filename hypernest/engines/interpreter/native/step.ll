@@ -1,9 +1,17 @@
 ; Complete execution of one instruction.
 
-; One step: the instruction at pc, or its trap.
+; One step: the instruction at pc, or its trap; nothing, and `hooked` set, if it does something that is watched.
 define internal void @step(ptr %hart, ptr %ram) noinline {
 entry:
   %pc = GET i64 pc
+  %watching = GET i64 watching
+  %executions = and i64 %watching, ${ON_EXECUTE}
+  %unwatched = icmp eq i64 %executions, 0
+  br i1 %unwatched, label %begin, label %ask, !prof !0
+ask:
+  %waits = call i1 @hook_execution(ptr %hart, i64 %pc)
+  br i1 %waits, label %out, label %begin
+begin:
   %table = GET ptr code_tlb
   %index.a = lshr i64 %pc, ${CODE_SHIFT}
   %index = and i64 %index.a, ${CODE_MASK}
@@ -53,12 +61,17 @@ known:
   %trapped = call i1 %complete(ptr %scratch, ptr %hart, ptr %ram)
   br i1 %trapped, label %trap, label %done
 trap:
+  %given.up = call i1 @given_up(ptr %hart)
+  br i1 %given.up, label %out, label %enter
+enter:
   call void @enter_trap(ptr %hart, ptr %ram)
   br label %done
 done:
   %remaining = GET i64 remaining
   %left = sub i64 %remaining, 1
   PUT i64 %left remaining
+  br label %out
+out:
   ret void
 }
 
@@ -104,8 +117,15 @@ put:
   ret void
 }
 
-; After complete execution of a slot: the instruction has trapped.
+; After complete execution of a slot: the instruction has trapped, or must wait.
 define internal preserve_nonecc void @trapped(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+entry:
+  %given.up = call i1 @given_up(ptr %hart)
+  br i1 %given.up, label %leave, label %enter
+leave:
+  musttail call preserve_nonecc void @resume(ptr %op, ptr %hart, ptr %ram, i64 0)
+  ret void
+enter:
   call void @enter_trap(ptr %hart, ptr %ram)
   musttail call preserve_nonecc void @completed(ptr %op, ptr %hart, ptr %ram, i64 %budget)
   ret void
