@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from zlib import crc32
 
 from hypernest.devices import BusError
-from hypernest.engines.engine import Engine, Exit
+from hypernest.engines.engine import Devices, Engine, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter import InterpreterEngine
 from hypernest.engines.reference import ReferenceEngine
+from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.isa.riscv.state import SINK
-from hypernest.machine.engines import MakeEngine
 from hypernest.memory import GuestMemory
 
 RAM = 0x8000_0000
 DEVICE, DEVICE_SIZE = 0x1000_0000, 0x100
 PAGE = 4096
+
+MakeEngine = Callable[[Isa, GuestMemory, Devices], Engine]
 
 LAYOUT = Layout(RISCV64.registers)
 _SINK_WORD = LAYOUT.index["x"] + SINK  # native code's own: writes to x0 go there
