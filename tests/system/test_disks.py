@@ -65,6 +65,37 @@ def test_what_is_written_to_an_overlay_is_gone_in_the_end(debian_image: Image, t
     assert disk.stat().st_blocks == 0
 
 
+def test_forks_have_disks_of_their_own_and_restoring_brings_them_back(debian_image: Image, tmp_path: Path) -> None:
+    disk = new_disk(tmp_path / "disk", 16)
+    with Machine(debian_image, disks=[disk], memory="128M") as machine:
+        shell = Shell(machine)
+        assert shell.run("mke2fs /dev/vda >/dev/null 2>&1 && mount -t ext4 /dev/vda /mnt").status == 0
+        shell.run("seq 1 20000 >/mnt/numbers; sync")
+        snapshot = machine.snapshot()
+        before = disk.read_bytes()
+
+        shell.run("seq 1 30000 >/mnt/numbers; echo parent >/mnt/name; sync")
+        after = disk.read_bytes()
+        assert after != before
+        for name in ("first", "second"):
+            with snapshot.fork() as child:
+                child.console.send("\n")  # it has prompted already
+                its_shell = Shell(child)
+                assert its_shell.run("ls /mnt").output == "lost+found  numbers\n"
+                its_shell.run(f"echo {name} >/mnt/name; umount /mnt; echo 3 >/proc/sys/vm/drop_caches")
+                assert its_shell.run("mount -t ext4 /dev/vda /mnt && cat /mnt/name").output == f"{name}\n"
+                assert its_shell.run("tail -n 1 /mnt/numbers").output == "20000\n"
+        assert disk.read_bytes() == after
+
+        machine.restore(snapshot)
+        assert disk.read_bytes() == before
+        machine.console.send("\n")
+        shell = Shell(machine)
+        shell.run("umount /mnt; echo 3 >/proc/sys/vm/drop_caches; mount -t ext4 /dev/vda /mnt")
+        assert shell.run("ls /mnt; tail -n 1 /mnt/numbers").output == "lost+found  numbers\n20000\n"
+        shell.power_off()
+
+
 def test_data_reaches_the_file_before_power_off(debian_image: Image, tmp_path: Path) -> None:
     """`sync` is enough: the machine may be switched off without a word."""
     disk = new_disk(tmp_path / "disk", 8)
