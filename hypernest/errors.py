@@ -23,4 +23,12 @@ class BadConfiguration(HypernestError):
 
 
 class OutOfRange(HypernestError):
-    """A host-side access to guest-physical memory outside RAM."""
+    """A host-side access to guest memory outside RAM."""
+
+
+class NotMapped(OutOfRange):
+    """A host-side access to a virtual address that no page table in force maps."""
+
+
+class BadValue(HypernestError, ValueError):
+    """A value that a register or a piece of memory cannot hold."""

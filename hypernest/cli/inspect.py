@@ -190,7 +190,7 @@ def _physical(arguments: argparse.Namespace, machine: Machine, place: Place) -> 
     memory = machine.memory
     offset = place.table.physical_offset if place.table else 0
     loaded = place.address - offset
-    physical: int | None = loaded if arguments.physical else machine.running_hart.find_code(place.address)
+    physical: int | None = loaded if arguments.physical else machine.running_hart.translate(place.address)
     if physical is None and offset:
         physical = loaded  # before the kernel has switched translation on
     if physical is None or not memory.base <= physical < memory.base + memory.size:
