@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 EPOCH = 1_767_225_600 * 10**9
 """The date at which machines with a virtual clock are switched on, 2026-01-01, so that runs repeat to the bit."""
 
+CLOCKS = ("virtual", "wall")
+
 _LAST_OUTPUT = 200
 
 
@@ -96,7 +98,7 @@ class Machine:
     ) -> None:
         begin = time.perf_counter()
         maker = EngineMaker(choice("engine", engine, ENGINES), choice("memory path", memory_path, MEMORY_PATHS))
-        follow_wall = choice("clock", clock, ("virtual", "wall")) == "wall"
+        follow_wall = choice("clock", clock, CLOCKS) == "wall"
         if not 0 <= seed < 1 << 64:
             raise BadConfiguration(f"the seed {seed} is not possible: give a number of 64 bits")
         plan = _plan(image, kernel, tuple(initrd), append, firmware)
@@ -118,11 +120,16 @@ class Machine:
 
     @classmethod
     def begin_with(
-        cls, snapshot: Snapshot, *, engine: str | None = None, console: ConsoleBackend | None = None
+        cls,
+        snapshot: Snapshot,
+        *,
+        engine: str | None = None,
+        console: ConsoleBackend | None = None,
+        clock: str = "virtual",
     ) -> Machine:
         """A machine that goes on from `snapshot` by itself; see `Snapshot.fork`."""
         begin = time.perf_counter()
-        setup = replace(snapshot.setup, follow_wall=False)
+        setup = replace(snapshot.setup, follow_wall=choice("clock", clock, CLOCKS) == "wall")
         if engine is not None and choice("engine", engine, ENGINES) not in ("auto", setup.engine.name):
             setup = replace(setup, engine=EngineMaker(engine))
         machine = cls.__new__(cls)

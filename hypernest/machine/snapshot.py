@@ -18,6 +18,10 @@ from hypernest.machine.state import BoardState
 from hypernest.memory import MemoryImage
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from hypernest.history.archive import Archive, Entry
     from hypernest.machine.backend import ConsoleBackend
     from hypernest.machine.journal import Journal
     from hypernest.machine.machine import Machine
@@ -61,15 +65,47 @@ class Snapshot:
         hart.restore(self.state.harts[number])
         return hart
 
-    def fork(self, *, engine: str | None = None, console: ConsoleBackend | None = None) -> Machine:
+    def fork(
+        self, *, engine: str | None = None, console: ConsoleBackend | None = None, clock: str = "virtual"
+    ) -> Machine:
         """A machine of its own that goes on from here, on another `engine` if one is named.
 
         It knows nothing of what others do, and nobody of what it does: what it writes to memory and disks is its own
-        and gone when it is closed. It skips idle time, whatever clock the machine of the snapshot followed.
+        and gone when it is closed. It skips idle time, whatever clock the machine of the snapshot followed, unless its
+        `clock` is `wall`.
         """
         from hypernest.machine.machine import Machine
 
-        return Machine.begin_with(self, engine=engine, console=console)
+        return Machine.begin_with(self, engine=engine, console=console, clock=clock)
+
+    def save(
+        self,
+        name: str,
+        archive: Archive | str | os.PathLike[str] | None = None,
+        *,
+        parent: str | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Keep it on disk under a new name: in the user's archive, or another one or the file of one, made if need be.
+
+        `parent` names the snapshot there that this one was made from, `about` may describe it with plain data. Raises
+        `SnapshotExists` or `SnapshotNotKept`, and then the file is as it was; see `hypernest.history.archive`.
+        """
+        # On disk it is a matter of the floor above.
+        from hypernest.history import snapshots
+
+        return snapshots.save(self, name, snapshots.open_archive(archive, writable=True), parent, about)
+
+    @staticmethod
+    def load(name: str, archive: Archive | str | os.PathLike[str] | None = None) -> Snapshot:
+        """The snapshot of that name in the user's archive, or another one or the file of one; any engine may go on.
+
+        Memory and disks are loaded as they are looked at. A machine that goes on from it ends when the guest asks for a
+        reset. Raises `SnapshotMissing`, `BadSnapshot` if it is damaged or of another version, `SnapshotTooLarge`.
+        """
+        from hypernest.history import snapshots
+
+        return snapshots.load(name, snapshots.open_archive(archive))
 
     def __repr__(self) -> str:
         harts = ", ".join(f"{self.hart(number)['pc']:#x}" for number in range(len(self.state.harts)))
