@@ -45,7 +45,7 @@ class DiskFile:
         except (OSError, ValueError) as error:
             hint = {
                 errno.ENOENT: f"create it, for example with: truncate -s 1G {self.path}",
-                errno.EACCES: "give yourself access to it, or attach it read-only",
+                errno.EACCES: "give yourself access to it, or attach it read-only or as an overlay",
                 errno.EROFS: "attach it read-only, or use a copy",
                 errno.EPERM: "attach it read-only, or use a copy",
             }.get(getattr(error, "errno", None) or 0, "give a raw disk image file")
@@ -58,8 +58,8 @@ class DiskFile:
             fcntl.flock(self._file, kind | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BadConfiguration(
-                f"disk {self.path} is in use by another machine: stop that one, use a copy,"
-                " or attach it read-only on both"
+                f"disk {self.path} is in use by another machine: stop that one and drop its snapshots, use a copy,"
+                " or attach it read-only or as an overlay everywhere"
             ) from error
         except OSError as error:
             raise BadConfiguration(f"disk {self.path} cannot be locked ({error.strerror}): use a local copy") from error
