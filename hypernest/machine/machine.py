@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from hypernest.devices.bus import Bus
 from hypernest.disks import DiskMode, VersionedDisk
 from hypernest.engines.engine import Engine, Exit
 from hypernest.errors import BadConfiguration, HypernestError
@@ -349,6 +350,11 @@ class Machine:
     def scheduler(self) -> Scheduler:
         """What decides which hart runs, for tools that look into it; another one after each reset."""
         return self._open_board().scheduler
+
+    @property
+    def bus(self) -> Bus:
+        """Where the devices are, for tools that look into it; another one after each reset."""
+        return self._open_board().bus
 
     @property
     def running_hart(self) -> MachineHart:
