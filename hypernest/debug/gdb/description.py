@@ -20,7 +20,9 @@ def target_description(registers: Iterable[GdbRegister]) -> str:
     features = "".join(_feature(feature, [row for row in registers if row.feature is feature]) for feature in Feature)
     return (
         '<?xml version="1.0"?>\n<!DOCTYPE target SYSTEM "gdb-target.dtd">\n'
-        f'<target version="1.0">\n<architecture>riscv:rv64</architecture>\n{features}</target>\n'
+        '<target version="1.0">\n<architecture>riscv:rv64</architecture>\n'
+        # Else a gdb made for Linux guesses Linux programs, and steps by breakpoints where it believes they will go on.
+        f"<osabi>none</osabi>\n{features}</target>\n"
     )
 
 
