@@ -12,7 +12,7 @@ from typing import Any
 from hypernest.devices.device import BusError
 from hypernest.engines.engine import Devices, Exit, Untranslated
 from hypernest.engines.hart_state import HartState
-from hypernest.engines.watched import NOTHING, Interception, Kind, Range, Watched
+from hypernest.engines.watched import NOTHING, Interception, Kind, Watched, touches
 from hypernest.isa.decoder import Decoder
 from hypernest.isa.hart import Access, Hart, Routine, Trap
 from hypernest.isa.isa import Isa
@@ -22,7 +22,6 @@ from hypernest.isa.word import Word, word
 from hypernest.memory import GuestMemory
 
 _ANSWERED = Word(1, 1)
-_PAGE = 4096  # bytes of a page
 
 
 class _Intercepted(Exception):
@@ -161,8 +160,8 @@ class ReferenceHart(Hart):
 
     def announce(self, access: Access, address: Word, size: int, value: Word, first: Word, last: Word) -> None:
         kind, ranges = (Kind.WRITE, self.watched.writes) if access is Access.WRITE else (Kind.READ, self.watched.reads)
-        if ranges and _touches(ranges, int(address), size, int(first), int(last)):
-            self._intercept(Interception(kind, int(address), size, int(value), int(first)))
+        if ranges and touches(ranges, int(address), size, int(first), int(last)):
+            self._intercept(Interception(kind, int(address), size, int(value), int(first), int(last)))
 
     def csr_read(self, number: Word) -> Word:
         row = self._isa.csrs.get(int(number))
@@ -209,19 +208,6 @@ class ReferenceHart(Hart):
 
     def jump(self, target: Word) -> None:
         self._target = target
-
-
-def _touches(ranges: tuple[Range, ...], address: int, size: int, first: int, last: int) -> bool:
-    """Does an access overlap one of the ranges? It may cross into a page that is anywhere in physical memory."""
-    inside = min(size, _PAGE - address % _PAGE)  # bytes in its first page
-    parts = [(address, first, inside), (address + inside, last + 1 - (size - inside), size - inside)]
-    return any(
-        each.start < (physical if each.physical else virtual) + count
-        and (physical if each.physical else virtual) < each.end
-        for each in ranges
-        for virtual, physical, count in parts
-        if count
-    )
 
 
 class ReferenceEngine(Untranslated):

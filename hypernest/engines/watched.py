@@ -11,10 +11,13 @@ writes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntFlag
 from functools import reduce
 from operator import or_
+
+_PAGE = 4096
 
 
 class Kind(IntFlag):
@@ -81,5 +84,21 @@ class Interception:
     """What is about to be written (a block of zeros is 0); of an exception, what goes to mtval or stval."""
     physical: int = 0
     """Guest-physical address of the first byte of data."""
+    last: int = 0
+    """Guest-physical address of the last byte of data, which may be in a page anywhere."""
     cause: int = 0
     """Of a trap; interrupts have bit 63 set."""
+
+
+def touches(ranges: Iterable[Range], address: int, size: int, first: int, last: int) -> bool:
+    """Does an access of `size` bytes at a virtual address overlap one of the ranges? `first` and `last` are the
+    guest-physical addresses of its first and last byte."""
+    inside = min(size, _PAGE - address % _PAGE)  # bytes in its first page
+    parts = [(address, first, inside), (address + inside, last + 1 - (size - inside), size - inside)]
+    return any(
+        each.start < (physical if each.physical else virtual) + count
+        and (physical if each.physical else virtual) < each.end
+        for each in ranges
+        for virtual, physical, count in parts
+        if count
+    )

@@ -43,6 +43,8 @@ class Console:
         self.arrivals: list[bytes | tuple[int, int]] = []
         """Input and sizes of the window that have not struck yet: the run loop takes them between two instructions."""
         self.on_arrival: Callable[[], None] = lambda: None
+        self.on_output: Callable[[bytes], None] | None = None
+        """Called with what the guest prints, as it does."""
         """Called when something has arrived."""
         self._wanted = b""
         self._on_found: Callable[[], None] | None = None
@@ -128,6 +130,8 @@ class Console:
     def output(self, data: bytes) -> None:
         """The guest wrote `data` to one of its consoles."""
         self._unread += data
+        if self.on_output is not None:
+            self.on_output(data)
         if self.backend is not None:
             self._outgoing += data
         if self._on_found is not None:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from hypernest.machine.configuration import FilePath, choice, memory_size, numbe
 from hypernest.machine.console import Console
 from hypernest.machine.engines import ENGINES, MEMORY_PATHS, EngineMaker
 from hypernest.machine.harts import HostHart, MachineHart
+from hypernest.machine.hooks import Hooks
 from hypernest.machine.host_access import MachineMemory
 from hypernest.machine.journal import Journal
 from hypernest.machine.outcome import LIMIT_REACHED, StopKind, StopReason
@@ -40,6 +42,8 @@ from hypernest.machine.statistics import Statistics, Totals
 from hypernest.memory import MemoryImage
 
 if TYPE_CHECKING:
+    from hypernest.debug.disassembly import Instruction
+    from hypernest.debug.machine_symbols import MachineSymbols
     from hypernest.engines.hart_state import HartState
     from hypernest.images import Image
 
@@ -159,6 +163,8 @@ class Machine:
             for number in range(setup.harts)
         )
         """The harts: `harts[0].x["a0"]`, `.f["fa0"]`, `.csr["mstatus"]`, `.pc`."""
+        self.hooks = Hooks(self)
+        """Python functions to call before the guest does something: `hooks.execute`, `.write`, `.syscall`, ..."""
         self.memory = MachineMemory(lambda: self._open_board().memory)
         """Guest-physical memory: `memory[address]`, `memory[start:end]`, `read`, `write`."""
 
@@ -171,7 +177,7 @@ class Machine:
 
     def _make_board(self, image: MemoryImage | None = None) -> Board:
         setup = self._setup
-        return Board(
+        board = Board(
             RISCV64,
             setup.engine,
             memory_size=setup.memory_size,
@@ -185,6 +191,8 @@ class Machine:
             boot=self._boot,
             image=image,
         )
+        self.hooks.install(board)
+        return board
 
     def _start_monitor(self) -> None:
         """Whoever answers the traps that reach M-mode."""
@@ -311,7 +319,7 @@ class Machine:
                         board.scheduler.account()
                 if reason is None and signals and not self.console.found:
                     continue  # whoever handled them wants to go on
-                if reason is None or reason.kind is StopKind.LIMIT:
+                if reason is None or reason.kind in (StopKind.LIMIT, StopKind.BREAK):
                     return reason
                 if reason.kind is StopKind.RESET and self._setup.reboot and self._setup.plan is not None:
                     self._reset()
@@ -335,6 +343,24 @@ class Machine:
         """From here on show `sampler` the running hart every `sampler.period` instructions; None ends that."""
         self._open_board().scheduler.sample_with(sampler)
         self._sampler = sampler
+
+    @cached_property
+    def symbols(self) -> MachineSymbols:
+        """Names of addresses in the guest: `symbols["panic"]`, `symbols.find(address)`, `symbols.add(path)`."""
+        from hypernest.debug.machine_symbols import MachineSymbols
+
+        return MachineSymbols(self)
+
+    def disassemble(self, address: int | str | None = None, count: int = 8, hart: int = 0) -> Sequence[Instruction]:
+        """Up to `count` instructions as `hart` would find them, from an address, a symbol, or its pc on.
+
+        Raises `OutOfRange` or `NotMapped` if nothing is there, `NoSuchPlace` if the symbol is not known.
+        """
+        from hypernest.debug.disassembly import disassemble
+
+        one = self.harts[hart]
+        start = one.pc if address is None else self.symbols.resolve(address)
+        return disassemble(one.memory, start, count, lambda at: self.symbols.find(at, one))
 
     @property
     def programs(self) -> tuple[Loaded, ...]:

@@ -14,13 +14,14 @@ class StopKind(Enum):
     RESET = "reset"
     LIMIT = "limit reached"
     STUCK = "stuck"
+    BREAK = "stopped by the host"  # a hook, or a condition that was waited for
 
 
 @dataclass(frozen=True, slots=True)
 class StopReason:
     """Why `Machine.run` returned. `code` is what the guest gave with a failure (0 to 65535), else 0.
 
-    After `LIMIT` the machine can go on; the others are final.
+    After `LIMIT` and `BREAK` the machine can go on; the others are final.
     """
 
     kind: StopKind

@@ -14,6 +14,7 @@ from enum import IntEnum
 from hypernest.devices.device import Device
 from hypernest.engines.engine import Engine, Exit
 from hypernest.engines.hart_state import HartState
+from hypernest.engines.watched import Interception, Kind
 from hypernest.isa.riscv.interrupts import NANOSECONDS_PER_TICK
 from hypernest.isa.riscv.state import Environment
 from hypernest.machine.clock import MachineClock
@@ -69,6 +70,12 @@ class Scheduler:
         """Why the machine stopped for good, if it did."""
         self.answer: Callable[[int], None] | None = None
         self.timed: Sequence[Device] = ()
+        self.on_interception: Callable[[int, Interception], None] | None = None
+        """Called with a hart's number when the engine has left it before something that is watched."""
+        # What was shown of the next instruction of a hart, that one's pc and what the hart has retired.
+        self._passes: dict[int, tuple[Kind, int, int]] = {}
+        self._soon: list[Callable[[], None]] = []
+        self._halted: StopReason | None = None
         self._engine, self._clock, self._console, self._harts = engine, clock, console, harts
         self._journal, self.boot = journal, boot
         console.on_arrival = self.interrupt
@@ -76,7 +83,7 @@ class Scheduler:
         self._clock_end, self._remaining, self._stop = index["clock_end"], index["remaining"], index["stop"]
         self._stimecmp, self._menvcfg, self._offset = index["stimecmp"], index["menvcfg"], index["time_offset"]
         self._reservation, self._monitor_call = index["reservation_valid"], index["monitor_call"]
-        self._lines, self._retired = index["lines"], index["retired"]
+        self._lines, self._retired, self._pc = index["lines"], index["retired"], index["pc"]
         self._next_check = _CHECK_PERIOD  # the step before which to look whether the guest gets on
         self._retired_at_check = 0
         self._activities = [Activity.RUNNABLE] * len(harts)
@@ -119,6 +126,16 @@ class Scheduler:
     def pause(self) -> None:
         """Leave `run` after the current instruction; the machine can go on."""
         self._paused = True
+        self.interrupt()
+
+    def halt(self, reason: StopReason) -> None:
+        """Like `pause`, but `run` gives that reason."""
+        self._halted = reason
+        self.pause()
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call it after the current instruction, before the next."""
+        self._soon.append(function)
         self.interrupt()
 
     def interrupt(self) -> None:
@@ -209,6 +226,7 @@ class Scheduler:
         self._timers[:] = state.timers
         self._next_check, self._retired_at_check = state.next_check, state.retired_at_check
         self.reason = None
+        self._passes.clear()
         self._find_next_timer()
         self._device_deadline = 0  # devices are asked anew
         self._accounted = self.steps
@@ -220,12 +238,15 @@ class Scheduler:
     # --- the loop --------------------------------------------------------------------------------------------------
 
     def run(self, steps: int | None = None) -> StopReason | None:
-        """Run until the machine stops, `steps` steps were done, or `pause` was called; None for the last."""
+        """Run until the machine stops, `steps` steps were done, or `halt` or `pause` was called; None for the last."""
         clock, exits, run = self._clock, self.exits, self._engine.run
         last = NEVER if steps is None else self.steps + steps
-        self._paused = False
+        self._paused, self._halted = False, None
         next_event = self._next_event()
         while self.reason is None and not self._paused:
+            if self._soon:
+                self._call_now()
+                continue
             if self.steps >= last:
                 return LIMIT_REACHED  # before anything else that happens at this time
             now = clock.time
@@ -270,20 +291,46 @@ class Scheduler:
             words[self._stop] = 0
             clock.running = self._harts[current]
             try:
-                why = run(clock.running, budget)
+                why = run(clock.running, budget, self._passing(current) if self._passes else Kind.NONE)
             finally:
                 done = budget - words[self._remaining]
                 clock.running = None
                 clock.time = now + done
                 self.steps += done
+                if done and self._passes:
+                    self._passes.pop(current, None)
             exits[why] += 1
-            if why is Exit.WAIT:
+            if why is Exit.HOOK:
+                self._intercept(current)
+            elif why is Exit.WAIT:
                 self.suspend(current)
             elif why is Exit.MONITOR:
                 self._call_monitor(current)
+        self._call_now()
         if self._console.backend is not None:
             self._exchange()
-        return self.reason
+        return self.reason or self._halted
+
+    # --- hooks -----------------------------------------------------------------------------------------------------
+
+    def _call_now(self) -> None:
+        while self._soon:
+            self._soon.pop(0)()
+
+    def _passing(self, hart: int) -> Kind:
+        """What of its next instruction was already shown to the host, if it is still the same."""
+        words = self._words[hart]
+        kinds, pc, retired = self._passes.get(hart, (Kind.NONE, 0, 0))
+        if (words[self._pc], words[self._retired]) == (pc, retired):
+            return kinds
+        self._passes.pop(hart, None)
+        return Kind.NONE
+
+    def _intercept(self, hart: int) -> None:
+        assert self.on_interception is not None, "something is watched, so somebody wants to know"
+        what, words = self._engine.interception(self._harts[hart]), self._words[hart]
+        self._passes[hart] = self._passing(hart) | what.kind, words[self._pc], words[self._retired]
+        self.on_interception(hart, what)
 
     # --- sampling --------------------------------------------------------------------------------------------------
 

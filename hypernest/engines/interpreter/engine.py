@@ -122,6 +122,7 @@ class InterpreterEngine(Untranslated):
             self._get(hart, "hook_size"),
             self._get(hart, "hook_value"),
             self._get(hart, "hook_physical"),
+            self._get(hart, "hook_last"),
             self._get(hart, "trap_cause") if traps else 0,
         )
 

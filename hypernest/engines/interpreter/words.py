@@ -73,6 +73,7 @@ SCALARS = (
     "hook_size",
     "hook_value",
     "hook_physical",
+    "hook_last",
     *EXPORTS,
 )
 

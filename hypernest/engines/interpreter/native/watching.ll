@@ -2,7 +2,7 @@
 ; instruction is given up like one that traps, and @attend ends the run.
 
 ; Note what is about to happen, unless it may pass. True if the instruction must wait.
-define internal i1 @hook(ptr %hart, i64 %kind, i64 %address, i64 %size, i64 %value, i64 %physical) noinline {
+define internal i1 @hook(ptr %hart, i64 %kind, i64 %address, i64 %size, i64 %value, i64 %physical, i64 %last) noinline {
 entry:
   %passing = GET i64 passing
   %passes = and i64 %passing, %kind
@@ -14,6 +14,7 @@ note:
   PUT i64 %size hook_size
   PUT i64 %value hook_value
   PUT i64 %physical hook_physical
+  PUT i64 %last hook_last
   PUT i64 1 attention
   ret i1 true
 pass:
@@ -60,7 +61,7 @@ compare:
   %same = icmp eq i64 %there, %pc
   br i1 %same, label %hook, label %no
 hook:
-  %hooked = call i1 @hook(ptr %hart, i64 ${ON_EXECUTE}, i64 %pc, i64 0, i64 0, i64 0)
+  %hooked = call i1 @hook(ptr %hart, i64 ${ON_EXECUTE}, i64 %pc, i64 0, i64 0, i64 0, i64 0)
   ret i1 %hooked
 no:
   ret i1 false
@@ -94,7 +95,7 @@ look:
 hook:
   %pc = GET i64 pc
   %value = GET i64 trap_value
-  %hooked = call i1 @hook(ptr %hart, i64 ${ON_TRAP}, i64 %pc, i64 0, i64 %value, i64 0)
+  %hooked = call i1 @hook(ptr %hart, i64 ${ON_TRAP}, i64 %pc, i64 0, i64 %value, i64 0, i64 0)
   ret i1 %hooked
 yes:
   ret i1 true
@@ -118,7 +119,7 @@ look:
   br i1 %watched, label %hook, label %no
 hook:
   %pc = GET i64 pc
-  %hooked = call i1 @hook(ptr %hart, i64 ${ON_INTERRUPT}, i64 %pc, i64 0, i64 0, i64 0)
+  %hooked = call i1 @hook(ptr %hart, i64 ${ON_INTERRUPT}, i64 %pc, i64 0, i64 0, i64 0, i64 0)
   PUT i64 %due trap_cause
   ret i1 %hooked
 no:
@@ -139,7 +140,7 @@ entry:
   %watched = trunc i64 %moved to i1
   br i1 %watched, label %hook, label %no
 hook:
-  %hooked = call i1 @hook(ptr %hart, i64 ${ON_CSR}, i64 %number, i64 0, i64 %value, i64 0)
+  %hooked = call i1 @hook(ptr %hart, i64 ${ON_CSR}, i64 %number, i64 0, i64 %value, i64 0, i64 0)
   ret i1 %hooked
 no:
   ret i1 false
@@ -165,7 +166,7 @@ look:
   %two = call i1 @is_watched(ptr %shared, i64 %kind, i64 %address.2, i64 %first.2, i64 %rest)
   br i1 %two, label %hook, label %no
 hook:
-  %hooked = call i1 @hook(ptr %hart, i64 %kind, i64 %address, i64 %size, i64 %value, i64 %first)
+  %hooked = call i1 @hook(ptr %hart, i64 %kind, i64 %address, i64 %size, i64 %value, i64 %first, i64 %last)
   ret i1 %hooked
 no:
   ret i1 false
