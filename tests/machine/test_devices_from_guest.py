@@ -69,11 +69,11 @@ def plic(script: DeviceScript) -> None:
     enable, threshold = PLIC + 0x2000, PLIC + 0x20_0000
     script.expect(PLIC + 0x1000, 0)
     script.expect(threshold + 4, 0)
-    for source in range(1, 96):
+    for source in range(1, 64):
         script.write(PLIC + 4 * source, 0xF)
         script.expect(PLIC + 4 * source, 7)
         script.write(PLIC + 4 * source, 1)
-    for word in range(3):
+    for word in range(2):
         script.write(enable + 4 * word, 0xFFFF_FFFF)
         script.expect(enable + 4 * word, 0xFFFF_FFFE if word == 0 else 0xFFFF_FFFF)
     script.write(enable + 0x80, 0xAAAA_AAAA)  # supervisor mode
