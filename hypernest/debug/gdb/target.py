@@ -57,6 +57,7 @@ class Cause(Enum):
     WATCHPOINT = "watched memory was accessed"
     HISTORY_BEGIN = "there is nothing before"
     HISTORY_END = "the machine has stopped for good"
+    HALTED = "a hook that is not gdb's stopped the run"
     TROUBLE = "something went wrong outside the guest"
 
 
