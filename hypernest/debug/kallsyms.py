@@ -15,7 +15,7 @@ from itertools import pairwise
 from struct import Struct, unpack_from
 from typing import Protocol
 
-from hypernest.debug.symbol_files import code_symbols
+from hypernest.debug.symbol_files import listed_symbols
 from hypernest.debug.symbols import SymbolTable, readable
 
 _LARGE_PAGE = 2 << 20  # a kernel begins at a multiple of it (Documentation/arch/riscv/boot.rst)
@@ -53,15 +53,36 @@ class _Memory(Protocol):
 
 def kernel_symbols(memory: _Memory) -> SymbolTable:
     """The symbols of the Linux kernel in `memory`, at the addresses where it runs; an empty table if there is none."""
+    found = find_kernel(memory)
+    return SymbolTable(()) if found is None else found.table
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSymbols:
+    """The symbols of a Linux kernel, and the number in its memory from which all their addresses were computed."""
+
+    table: SymbolTable
+    base_at: int
+    base: bytes
+
+    def hold_in(self, memory: _Memory) -> bool:
+        """Is that number still there? A kernel that moves itself, or another one, has another."""
+        return memory.read(self.base_at, len(self.base)) == self.base
+
+
+def find_kernel(memory: _Memory) -> KernelSymbols | None:
+    """The symbols of the Linux kernel in `memory`; None if there is none."""
     patience = iter(range(_PATIENCE))
     for address, size in _images(memory):
         image = memory.read(address, size)
         for tokens in _token_tables(image):
-            entries = _unpack(image, tokens, patience)
-            if entries:
+            unpacked = _unpack(image, tokens, patience)
+            if unpacked is not None:
+                entries, base_at = unpacked
                 start = next((at for at, _, name in entries if name in ("_start", "_text")), entries[0][0])
-                return SymbolTable(code_symbols(entries), physical_offset=start - address)
-    return SymbolTable(())
+                table = listed_symbols(entries, physical_offset=start - address)
+                return KernelSymbols(table, address + base_at, image[base_at : base_at + 8])
+    return None
 
 
 def _images(memory: _Memory) -> Iterator[tuple[int, int]]:
@@ -110,8 +131,11 @@ def _token_tables(image: bytes) -> Iterator[_TokenTable]:
             yield _TokenTable(tuple(tokens), start, index_at + 2 * _TOKENS)
 
 
-def _unpack(image: bytes, table: _TokenTable, patience: Iterator[int]) -> list[tuple[int, str, str]]:
-    """(address, kind, name) of each symbol in the order of addresses; nothing if the tables do not fit together."""
+def _unpack(image: bytes, table: _TokenTable, patience: Iterator[int]) -> tuple[list[tuple[int, str, str]], int] | None:
+    """(address, kind, name) of each symbol in the order of addresses, and where in the image their base is.
+
+    None if the tables do not fit together.
+    """
     markers = _markers(image, table.start)
     markers_at = _align_down(table.start - 4 * len(markers))
     for count_at in _counts(image, markers, markers_at):
@@ -124,12 +148,13 @@ def _unpack(image: bytes, table: _TokenTable, patience: Iterator[int]) -> list[t
             addresses = _addresses(image, offsets_at, count)
             if addresses:
                 expanded = (b"".join([table.tokens[code] for code in name]) for name in names)
-                return [
+                entries = [
                     (address, chr(name[0]), readable(name[1:]))
                     for address, name in zip(addresses, expanded, strict=True)
                     if len(name) > 1
                 ]
-    return []
+                return (entries, _align(offsets_at + 4 * count)) if entries else None
+    return None
 
 
 def _markers(image: bytes, end: int) -> list[int]:

@@ -15,10 +15,13 @@ _WITH_OFFSET = re.compile(rf"(.+?)([+-])({_NUMBER.pattern})")
 _MOST_SHOWN = 4
 
 
-class NoSuchPlace(HypernestError):
+class NoSuchPlace(HypernestError, KeyError):
     """A text that names no address."""
 
     exit_status = 2
+
+    def __str__(self) -> str:  # KeyError would print the sentence in quotes.
+        return str(self.args[0])
 
 
 class Place(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from struct import Struct
@@ -20,8 +20,8 @@ _PROGRAM_HEADER = Struct("<IIQQQQQQ")
 _SECTION_HEADER = Struct("<IIQQQQIIQQ")
 _SYMBOL = Struct("<IBBHQQ")
 _SYMBOL_TABLE, _DYNAMIC_SYMBOL_TABLE = 2, 11
-_EXECUTABLE_SECTION = 4
-_NO_TYPE, _FUNCTION = 0, 2
+_LOADED_SECTION, _EXECUTABLE_SECTION = 2, 4
+_NO_TYPE, _OBJECT, _FUNCTION = range(3)
 _WEAK = 2
 
 _NO_NAME = re.compile(r"(__pi_)?(\$|\.L)")
@@ -31,6 +31,7 @@ _LINE = re.compile(rb"([0-9a-fA-F]{8,16}) ([a-zA-Z?]) (\S+)(?:[ \t]+\[(\S+)\])?\
 _LARGEST_LIST = 256 << 20
 _LAST_SYMBOL_SIZE = 4096
 _TEXT_KINDS = frozenset("tTwW")
+_ABSOLUTE_KINDS = frozenset("aA")
 
 
 def read_symbols(source: Source) -> SymbolTable:
@@ -88,12 +89,15 @@ def _read_elf(file: BootFile, loaded_at: int | None) -> SymbolTable:
     headers = [_Section(*row[1:7]) for row in _rows(file, sections_at, section_size, sections, _SECTION_HEADER)]
     for kind in (_SYMBOL_TABLE, _DYNAMIC_SYMBOL_TABLE):
         table = next((section for section in headers if section.kind == kind), None)
-        symbols = list(_code(file, headers, table)) if table is not None else []
+        symbols = list(_entries(file, headers, table)) if table is not None else []
+        code = [symbol for symbol in symbols if symbol.is_code]
         if kind == _DYNAMIC_SYMBOL_TABLE:
             # It has a few names only, and what has no size would swallow all that follows.
-            symbols = [symbol for symbol in symbols if symbol.size]
-        if symbols:
-            return SymbolTable(_without_overlap(symbols, shift), offset)
+            code = [symbol for symbol in code if symbol.size]
+        if code:
+            kept = _without_overlap(code)
+            others = [each for each in symbols if each not in kept]
+            return SymbolTable(_with_ends(kept, shift), offset, [each.moved(shift) for each in others])
     return SymbolTable(())
 
 
@@ -113,15 +117,20 @@ def _contents(file: BootFile, section: _Section) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Code:
-    """A symbol of code as the file has it; `end` is that of its section if it has no `size`."""
+class _Entry:
+    """A symbol as the file has it; `end` is that of its section if it has no `size`."""
 
     start: int
     size: int
     end: int
+    is_code: bool
     is_function: bool
     is_weak: bool
     name: str
+
+    def moved(self, distance: int) -> Symbol:
+        """As others see it, that far behind where it was linked. What has no size is a place, not a range."""
+        return Symbol(self.start + distance, self.start + max(self.size, 1) + distance, self.name)
 
     @property
     def rank(self) -> tuple[int, bool, bool, bool, int]:
@@ -129,43 +138,45 @@ class _Code:
         return self.start, not self.size, not self.is_function, self.is_weak, len(self.name)
 
 
-def _code(file: BootFile, sections: list[_Section], table: _Section) -> Iterator[_Code]:
+def _entries(file: BootFile, sections: list[_Section], table: _Section) -> Iterator[_Entry]:
     if table.link >= len(sections):
         raise file.bad("has a damaged symbol table: build it again")
     names = _contents(file, sections[table.link])
     data = _contents(file, table)
     for name_at, info, _, index, value, size in _SYMBOL.iter_unpack(data[: len(data) // _SYMBOL.size * _SYMBOL.size]):
-        if not 0 < index < len(sections) or info & 15 not in (_NO_TYPE, _FUNCTION):
+        if not 0 < index < len(sections) or info & 15 not in (_NO_TYPE, _OBJECT, _FUNCTION):
             continue
         section = sections[index]
         end = section.address + section.size
-        if not section.flags & _EXECUTABLE_SECTION or not section.address <= value < end:
+        is_code = bool(section.flags & _EXECUTABLE_SECTION) and info & 15 != _OBJECT and value < end
+        # A name of data may be that of its end.
+        if not section.flags & _LOADED_SECTION or not section.address <= value <= end:
             continue
         name = names[name_at : name_at + LONGEST_NAME].partition(b"\0")[0]
         if name and not _NO_NAME.match(text := readable(name)):
-            yield _Code(value, min(size, end - value), end, info & 15 == _FUNCTION, info >> 4 == _WEAK, text)
+            yield _Entry(value, min(size, end - value), end, is_code, info & 15 == _FUNCTION, info >> 4 == _WEAK, text)
 
 
-def _without_overlap(symbols: list[_Code], shift: int) -> list[Symbol]:
-    """Labels inside a function that has a size are left out; what has none ends where the next begins."""
-    kept: list[_Code] = []
-    covered = 0
+def _without_overlap(symbols: list[_Entry]) -> dict[_Entry, None]:
+    """By address, without aliases and labels inside a function that has a size."""
+    kept: dict[_Entry, None] = {}
+    covered, last = 0, -1
     for symbol in sorted(symbols, key=lambda symbol: symbol.rank):
-        is_alias = kept and symbol.start == kept[-1].start
-        if is_alias or (not symbol.size and symbol.start < covered):
+        if symbol.start == last or (not symbol.size and symbol.start < covered):
             continue
-        kept.append(symbol)
-        covered = max(covered, symbol.start + symbol.size)
-    ends = [following.start for _, following in pairwise(kept)]
-    ends += [symbol.end for symbol in kept[-1:]]
-    return [
-        Symbol(
-            symbol.start + shift,
-            min(next_start, symbol.start + symbol.size if symbol.size else symbol.end) + shift,
-            symbol.name,
-        )
-        for symbol, next_start in zip(kept, ends, strict=True)
-    ]
+        kept[symbol] = None
+        covered, last = max(covered, symbol.start + symbol.size), symbol.start
+    return kept
+
+
+def _with_ends(kept: Iterable[_Entry], shift: int) -> Iterator[Symbol]:
+    """What has no size ends where the next begins."""
+    symbols = list(kept)
+    ends = [following.start for _, following in pairwise(symbols)]
+    ends += [symbol.end for symbol in symbols[-1:]]
+    for symbol, next_start in zip(symbols, ends, strict=True):
+        end = min(next_start, symbol.start + symbol.size if symbol.size else symbol.end)
+        yield Symbol(symbol.start + shift, end + shift, symbol.name)
 
 
 # --- lists ---------------------------------------------------------------------------------------------------------
@@ -188,17 +199,22 @@ def _read_list(file: BootFile) -> SymbolTable:
         entries.append((int(match[1], 16), match[2].decode(), module + readable(match[3])))
     if not any(address for address, _, _ in entries):
         raise file.bad("hides its addresses: read /proc/kallsyms as root")
-    table = SymbolTable(code_symbols(entries))
+    table = listed_symbols(entries)
     if not len(table):
         raise file.bad("has no symbols of code: give a list such as System.map")
     return table
 
 
-def code_symbols(entries: list[tuple[int, str, str]]) -> Iterator[Symbol]:
-    """The symbols of code among (address, kind as nm prints it, name); each ends where the next of any kind begins."""
+def listed_symbols(entries: list[tuple[int, str, str]], physical_offset: int = 0) -> SymbolTable:
+    """The table of (address, kind as nm prints it, name); each symbol ends where the next of any kind begins."""
     entries = [entry for entry in entries if not _NO_NAME.match(entry[2])]
     addresses = sorted({address for address, _, _ in entries})
     ends = dict(pairwise(addresses))
+    code, others = [], []
     for address, kind, name in entries:
+        symbol = Symbol(address, ends.get(address, address + _LAST_SYMBOL_SIZE), name)
         if kind in _TEXT_KINDS:
-            yield Symbol(address, ends.get(address, address + _LAST_SYMBOL_SIZE), name)
+            code.append(symbol)
+        elif kind not in _ABSOLUTE_KINDS:
+            others.append(symbol)
+    return SymbolTable(code, physical_offset, others)

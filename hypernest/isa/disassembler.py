@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from hypernest.isa.decoder import Decoder
 from hypernest.isa.row import Row
 from hypernest.isa.syntax import FENCE_LETTERS, OPERANDS, ORDERINGS, ROUNDING_MODES, Kind, slots
 
+_NUMERIC = (tuple(f"x{number}" for number in range(32)), tuple(f"f{number}" for number in range(32)))
+
 
 class Disassembler:
-    """Writes the instructions of `rows`; `csr_names` gives the names of control and status registers by number."""
+    """Writes the instructions of `rows`; `csr_names` gives the names of control and status registers by number.
 
-    def __init__(self, rows: Mapping[str, Row], csr_names: Mapping[int, str]) -> None:
+    `register_names` are those of the integer and of the floating-point registers, x0 to x31 and f0 to f31 by default.
+    """
+
+    def __init__(
+        self,
+        rows: Mapping[str, Row],
+        csr_names: Mapping[int, str],
+        register_names: tuple[Sequence[str], Sequence[str]] = _NUMERIC,
+    ) -> None:
         self._decoder = Decoder(rows.values())
         self._csr_names = csr_names
+        self._integer_names, self._float_names = register_names
+        self._literal = dict(zip(_NUMERIC[0], self._integer_names, strict=True))
 
     def disassemble(self, code: int, pc: int = 0) -> str:
         """The instruction `code` at address `pc`; a directive, `.half` or `.word`, if it is illegal.
@@ -26,6 +38,17 @@ class Disassembler:
         if row is None:
             return f".word {code & 0xFFFFFFFF:#010x}" if code & 3 == 3 else f".half {code & 0xFFFF:#06x}"
         return self.write(row, {name: each.extract(code) for name, each in row.fields.items()}, pc)
+
+    def target(self, code: int, pc: int) -> int | None:
+        """Where the branch or jump `code` at address `pc` leads, if the instruction itself says so."""
+        row = self._decoder.decode(code)
+        if row is None:
+            return None
+        for slot in slots(row.syntax):
+            operand = OPERANDS.get(slot.word or "")
+            if operand is not None and operand.kind is Kind.TARGET:
+                return pc + row.fields[operand.field].extract(code) & 0xFFFF_FFFF_FFFF_FFFF
+        return None
 
     def write(self, row: Row, values: Mapping[str, int], pc: int = 0) -> str:
         """The instruction that `row` is with these values of its fields."""
@@ -40,14 +63,14 @@ class Disassembler:
 
     def _word(self, text: str, values: Mapping[str, int], pc: int) -> str:
         if text not in OPERANDS:
-            return text
+            return self._literal.get(text, text)
         operand = OPERANDS[text]
         value = values[operand.field]
         match operand.kind:
             case Kind.INTEGER_REGISTER:
-                return f"x{value}"
+                return self._integer_names[value]
             case Kind.FLOAT_REGISTER:
-                return f"f{value}"
+                return self._float_names[value]
             case Kind.DECIMAL:
                 return str(value)
             case Kind.HEXADECIMAL:
