@@ -362,24 +362,6 @@ class Machine:
         start = one.pc if address is None else self.symbols.resolve(address)
         return disassemble(one.memory, start, count, lambda at: self.symbols.find(at, one))
 
-    @cached_property
-    def symbols(self) -> MachineSymbols:
-        """Names of addresses in the guest: `symbols["panic"]`, `symbols.find(address)`, `symbols.add(path)`."""
-        from hypernest.debug.machine_symbols import MachineSymbols
-
-        return MachineSymbols(self)
-
-    def disassemble(self, address: int | str | None = None, count: int = 8, hart: int = 0) -> Sequence[Instruction]:
-        """Up to `count` instructions as `hart` would find them, from an address, a symbol, or its pc on.
-
-        Raises `OutOfRange` or `NotMapped` if nothing is there, `NoSuchPlace` if the symbol is not known.
-        """
-        from hypernest.debug.disassembly import disassemble
-
-        one = self.harts[hart]
-        start = one.pc if address is None else self.symbols.resolve(address)
-        return disassemble(one.memory, start, count, lambda at: self.symbols.find(at, one))
-
     @property
     def programs(self) -> tuple[Loaded, ...]:
         """What was loaded, and where: the firmware and the kernel, as far as there are such."""
