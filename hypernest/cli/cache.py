@@ -23,7 +23,8 @@ _CLEARED = {
     "compiled": {"regions", "native"},
     "regions": {"regions"},
     "native": {"native"},
-    "all": {"regions", "native", "images", "guests"},
+    "snapshots": {"snapshots"},
+    "all": {"regions", "native", "images", "guests", "snapshots"},
 }
 """The parts that go, by option."""
 
@@ -50,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--regions", action="store_true", help="clear only the translator's compiled regions")
     which.add_argument("--native", action="store_true", help="clear only the interpreter's object code")
-    which.add_argument("--all", action="store_true", help="clear compiled code, guest images and benchmark guests")
+    which.add_argument("--snapshots", action="store_true", help="clear only unpacked copies of snapshots")
+    which.add_argument("--all", action="store_true", help="clear all that, guest images and benchmark guests")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -58,7 +60,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from hypernest.cache import cache_folder
 
     folder = cache_folder()
-    chosen = [name for name in ("regions", "native", "all") if getattr(arguments, name)]
+    chosen = [name for name in ("regions", "native", "snapshots", "all") if getattr(arguments, name)]
     if arguments.action is None:
         if chosen:
             raise UsageError(f"--{chosen[0]} says what to clear: hypernest cache clear --{chosen[0]}.")
@@ -80,7 +82,9 @@ def _action(text: str) -> str:
 
 def _parts(folder: Path) -> list[_Part]:
     """All there is; only what hypernest itself puts there is looked at, in case the folder has other uses."""
+    from hypernest.cli.images import readable_size
     from hypernest.engines.translator.store import clear
+    from hypernest.history.archive.expansions import LIMIT, PATTERN
     from hypernest.images import names
 
     def part(name: str, what: str, subfolder: str, pattern: str) -> _Part:
@@ -88,11 +92,20 @@ def _parts(folder: Path) -> list[_Part]:
         return _Part(name, what, folder / subfolder, paths, lambda: _remove(paths))
 
     native = folder / "native"
+    unpacked = _matching(folder / "snapshots", PATTERN)
     regions = _matching(native, r"regions\.sqlite(-.*)?|\.regions-.*")
     return [
         part("images", "guest images", "images", "|".join(map(re.escape, names()))),
         part("native", "the interpreter's object code", "native", r"interpreter-[0-9a-f]{32}\.o|tmp[a-z0-9_]{8}"),
         _Part("regions", "the translator's compiled regions", native, regions, lambda: clear(native), _note(native)),
+        _Part(
+            "snapshots",
+            "snapshots unpacked, to be mapped when they are restored",
+            folder / "snapshots",
+            unpacked,
+            lambda: _remove(unpacked),
+            f"at most {readable_size(LIMIT)}; what is removed is unpacked again when it is restored",
+        ),
         part("guests", "benchmark guests", "guests", r".*-[0-9a-f]{20}(\.cpio)?"),
     ]
 
@@ -132,13 +145,14 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def _disk_size(path: Path) -> int:
-    """The bytes in a file, or in all files under a folder; 0 for what cannot be looked at."""
+    """The bytes that a file takes, or in all files under a folder; 0 for what cannot be looked at."""
     if path.is_dir():
         return sum(_disk_size(Path(at, name)) for at, _, files in os.walk(path) for name in files)
     try:
-        return path.lstat().st_size
+        status = path.lstat()
     except OSError:
         return 0
+    return min(status.st_size, status.st_blocks * 512)  # less where it has holes
 
 
 def _remove(paths: Iterable[Path]) -> None:

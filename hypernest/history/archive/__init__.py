@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypernest.history.archive.archive import Archive, Entry
+from hypernest.history.archive.archive import Archive, Entry, require_name
 from hypernest.history.archive.blocks import BLOCK, Blocks, file_blocks
 from hypernest.history.archive.errors import (
     BadSnapshot,
@@ -28,4 +28,5 @@ __all__ = [
     "SnapshotNotKept",
     "SnapshotTooLarge",
     "file_blocks",
+    "require_name",
 ]

@@ -7,17 +7,27 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypernest.errors import BadConfiguration
 from hypernest.history.archive.blocks import Blocks
 from hypernest.history.archive.compaction import copy_without
 from hypernest.history.archive.errors import BadSnapshot, SnapshotExists, SnapshotMissing, SnapshotNotKept
 from hypernest.history.archive.expansions import Expansions
-from hypernest.history.archive.format import ArchiveFile, Commit, Extent, Segment, about_bytes, is_name, new_header
+from hypernest.history.archive.format import (
+    LARGEST_NAME,
+    ArchiveFile,
+    Commit,
+    Extent,
+    Segment,
+    about_bytes,
+    is_name,
+    new_header,
+)
 from hypernest.history.archive.reading import Saved
 from hypernest.history.archive.writing import Appender, Description, known_pages
 from hypernest.private_files import make_folder
@@ -73,6 +83,11 @@ class Archive:
         with self._reading() as file:
             return [_entry(file, segment.commit, segment.record) for segment in file.segments()]
 
+    def require_free(self, name: str) -> None:
+        """Raises `SnapshotExists` if there is a snapshot of that name."""
+        with self._reading() as file:
+            _require_free(file.segments(), name)
+
     def load(self, name: str) -> Saved:
         """The snapshot `name`, to be closed by the caller; `SnapshotMissing` if there is none."""
         descriptor = self._open(os.O_RDONLY)
@@ -98,18 +113,16 @@ class Archive:
         """Add a snapshot; `parent` is the name of the one that it was made from, if there is one here.
 
         Raises `SnapshotExists`, `SnapshotMissing` if there is no such parent, `SnapshotNotKept` if the file cannot be
-        written, and ValueError for a name, blocks or a description that cannot be. Whatever happens, the file is whole
-        and has the snapshot or not.
+        written, `BadConfiguration` for a name that cannot be, ValueError for blocks or a description that cannot be.
+        Whatever happens, the file is whole and has the snapshot or not.
         """
-        if not is_name(name):
-            raise ValueError(f"{name!r} cannot be a snapshot's name: give it 1 to 100 printable characters")
+        require_name(name)
         if len(state) > LARGEST_STATE:
             raise ValueError(f"a state of {len(state)} bytes is too large")
         description = Description(name, time.time_ns(), parent, about_bytes(about or {}))
         with self._changing() as file:
             segments = file.segments()
-            if any(segment.commit.name == name for segment in segments):
-                raise SnapshotExists(f"there is a snapshot {name!r} already: choose another name, or delete it first")
+            _require_free(segments, name)
             if parent is not None:
                 self._find(segments, parent)
             sums = {segment.first_page: file.digests(segment) for segment in segments}
@@ -234,6 +247,20 @@ class Archive:
             else:
                 advice = "give another file"
             raise SnapshotNotKept(f"cannot write {self.path} ({_reason(error)}): {advice}") from error
+
+
+def require_name(name: str) -> None:
+    """Raises `BadConfiguration` if no snapshot can have this name."""
+    if not is_name(name):
+        raise BadConfiguration(
+            f"{name!r} cannot be a snapshot's name: give it 1 to {LARGEST_NAME} printable characters,"
+            " without a space at either end"
+        )
+
+
+def _require_free(segments: Sequence[Segment], name: str) -> None:
+    if any(segment.commit.name == name for segment in segments):
+        raise SnapshotExists(f"there is a snapshot {name!r} already: choose another name, or delete it first")
 
 
 def _entry(file: ArchiveFile, commit: Commit, record: Extent) -> Entry:

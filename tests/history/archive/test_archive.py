@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypernest.errors import HypernestError
+from hypernest.errors import BadConfiguration, HypernestError
 from hypernest.history.archive import (
     BLOCK,
     Archive,
@@ -183,7 +183,7 @@ def test_an_archive_for_reading_is_not_written(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", " a", "a ", "a\nb", "\x1b[31m", "x" * 101])
 def test_names_that_cannot_be(path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="cannot be a snapshot's name"):
+    with pytest.raises(BadConfiguration, match="cannot be a snapshot's name"):
         save(Archive(path, writable=True), name, {})
 
 
