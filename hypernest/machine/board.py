@@ -24,7 +24,7 @@ from hypernest.errors import BadConfiguration
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.isa.riscv.riscv64 import BASE_ISA, EXTENSION_NAMES, ISA_STRING
-from hypernest.isa.riscv.state import Interrupt
+from hypernest.isa.riscv.state import SINK, Interrupt
 from hypernest.machine.board_tree import Chosen, HartDescription, board_tree
 from hypernest.machine.clock import MachineClock
 from hypernest.machine.console import Console
@@ -206,7 +206,8 @@ class Board:
             self.engine.invalidate(RAM + first * PAGE, (end - first) * PAGE)
 
     def _capture_hart(self, hart: HartState) -> bytes:
-        """Its words, without what depends on how runs were cut."""
+        """Its words, without what depends on how runs were cut, and on the engine."""
+        hart["x", SINK] = 0
         hart["clock_end"], hart["remaining"], hart["stop"] = self.clock.time, 0, 0
         return hart.snapshot()
 

@@ -66,6 +66,7 @@ SCALARS = (
     "window",  # pointer: virtual address 0 in the window of the present data context
     "windows_used",  # is anything mapped in them?
     "reserve",  # steps of the run that are not yet part of `remaining`: see `native/sampling.ll`
+    "slice_left",  # steps of the slice in which the last run ended
     "watching",  # the kinds (see `engines/watched.py`) of which the host watches something: see `native/watching.ll`
     "passing",  # the kinds that do not hold up the next step
     "hooked",  # the kind of what has ended the run before it happened, 0 if nothing has

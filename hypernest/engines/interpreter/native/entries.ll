@@ -21,6 +21,14 @@ all:
   PUT i64 %ahead retired
   br label %start
 sliced:
+  ; What the run before has left of its slice comes first: a run that often ends early would never end a slice.
+  %rest = GET i64 slice_left
+  %begun = icmp ne i64 %rest, 0
+  br i1 %begun, label %lend, label %grant
+lend:
+  call void @lend(ptr %hart, i64 %rest)
+  br label %start
+grant:
   call void @grant(ptr %hart, i1 false)
   br label %start
 start:
@@ -52,6 +60,7 @@ on:
   br label %end
 end:
   %left = GET i64 remaining
+  PUT i64 %left slice_left
   %ahead2 = GET i64 retired
   %true = sub i64 %ahead2, %left
   PUT i64 %true retired
