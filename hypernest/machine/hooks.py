@@ -318,10 +318,7 @@ class Hooks:
     def address(self, where: int | str) -> int:
         """The address that is meant. BadHook, or NoSuchPlace for an unknown symbol."""
         if isinstance(where, str):
-            from hypernest.debug.places import find_place
-            from hypernest.debug.symbol_files import program_symbols
-
-            return find_place(where, [program_symbols(program) for program in self._machine.programs]).address
+            return self._machine.symbols[where]
         if not 0 <= where < _ADDRESSES:
             raise BadHook(f"{where} is no address of 64 bits")
         return where
