@@ -12,9 +12,11 @@ from hypernest.errors import HypernestError
 
 COMMANDS = {
     "run": "boot a guest, Debian unless another is named",
+    "debug": "start a program with gdb connected to its machine",
     "pull": "fetch a guest image",
     "images": "list the guest images that are here",
     "inspect": "show a piece of guest code, its LLVM IR and its host assembly side by side",
+    "snapshot": "keep a guest on disk, go on with it, list what is kept",
     "cache": "show what is kept on disk, or clear it",
     "bench": "measure speed and memory side by side with QEMU",
     "version": "print the versions of hypernest and of what it stands on",

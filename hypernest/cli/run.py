@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypernest.cli.arguments import UsageError, count, did_you_mean, disk, input_file
+from hypernest.cli.debugging import port, program_for_gdb, run_debugged
 from hypernest.cli.profiling import Profiling
 from hypernest.cli.profiling import add_arguments as add_profile_arguments
 from hypernest.cli.streams import Streams
 from hypernest.cli.terminal import Quit, Terminal
 
 if TYPE_CHECKING:
+    from hypernest.cli.snapshot import Origin
     from hypernest.images import Image
     from hypernest.machine.backend import ConsoleBackend
     from hypernest.machine.machine import Machine
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 STANDARD_INPUT, STANDARD_OUTPUT, STANDARD_ERROR = 0, 1, 2
 TO_STANDARD_ERROR = Path("-")
 LIMIT_STATUS = 124
+ENGINES = ("auto", "reference", "interpreter", "translator")
+_MEMORY, _HARTS = "512M", 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_guest_arguments(parser)
     add(
         "--engine",
-        choices=("auto", "reference", "interpreter", "translator"),
+        choices=ENGINES,
         default="auto",
         help="how instructions run (auto)",
     )
@@ -48,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="soft",
         help="how compiled code finds memory: a table in software or pages of the host (soft)",
     )
-    add("--limit", metavar="N", type=count, help="stop after N guest instructions with exit status 124")
+    add("--snapshot", metavar="NAME", help="go on with a snapshot instead of booting (see hypernest snapshot)")
+    add("--snapshot-file", metavar="FILE", type=Path, help="the file with the snapshot, instead of the user's")
+    stop = parser.add_mutually_exclusive_group()
+    stop.add_argument("--limit", metavar="N", type=count, help="stop after N guest instructions with exit status 124")
+    stop.add_argument("--gdb", metavar="PORT", type=port, help="wait for gdb at PORT of this computer; 0: any free one")
     add(
         "--stats",
         metavar="FILE",
@@ -82,8 +90,8 @@ def add_guest_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="attach a raw disk; MODE is readonly, or overlay: what is written is gone in the end; may be given again",
     )
-    add("--memory", metavar="SIZE", default="512M", help="size of memory (512M)")
-    add("--harts", metavar="N", type=count, default=1, help="number of harts, 1 to 8 (1)")
+    add("--memory", metavar="SIZE", default=_MEMORY, help=f"size of memory ({_MEMORY})")
+    add("--harts", metavar="N", type=count, default=_HARTS, help=f"number of harts, 1 to 8 ({_HARTS})")
     add("--exec", metavar="COMMAND", help="run COMMAND in the guest; pass its output and exit status through")
 
 
@@ -91,19 +99,26 @@ def execute(arguments: argparse.Namespace) -> int:
     """Runs the guest to its end."""
     check_configuration(arguments)
     profiling = Profiling(arguments)
-    image = find_image(arguments)
+    origin = find_origin(arguments)
+    image = None if origin else find_image(arguments)
     terminal = None
     if os.isatty(STANDARD_INPUT) and os.isatty(STANDARD_OUTPUT):
         terminal = Terminal(STANDARD_INPUT, STANDARD_OUTPUT)
-    backend = terminal or streams(arguments, image)
-    machine = make_machine(arguments, image, arguments.engine, backend, terminal, arguments.memory_path)
+    backend = terminal or streams(arguments, image, origin)
+    if origin is None:
+        machine = make_machine(arguments, image, arguments.engine, backend, terminal, arguments.memory_path)
+    else:
+        clock = "wall" if terminal else "virtual"
+        machine = origin.snapshot.fork(engine=arguments.engine, console=backend, clock=clock)
     if terminal:
         terminal.resized = machine.console.resize
+        if origin is not None:
+            terminal.write(origin.prompt.encode())
     with machine:
         profiling.start(machine)
         try:
             with backend.taken():
-                reason = machine.run(arguments.limit)
+                reason = run_machine(machine, arguments)
         except Quit:
             return 0
         finally:
@@ -117,12 +132,53 @@ def execute(arguments: argparse.Namespace) -> int:
     return exit_status(reason, quiet=arguments.exec is not None)
 
 
+def run_machine(machine: Machine, arguments: argparse.Namespace) -> StopReason:
+    """By itself or as gdb says. Raises `Quit` if gdb switched it off."""
+    if arguments.gdb is None:
+        return machine.run(arguments.limit)
+    reason = run_debugged(machine, arguments.gdb, program_for_gdb(arguments))
+    if reason is None:
+        raise Quit
+    return reason
+
+
 def check_configuration(arguments: argparse.Namespace) -> None:
     """Raises `BadConfiguration` for numbers that cannot be, before an image is fetched for nothing."""
     from hypernest.machine.configuration import memory_size, number_of_harts
 
     memory_size(arguments.memory)
     number_of_harts(arguments.harts)
+
+
+def find_origin(arguments: argparse.Namespace) -> Origin | None:
+    """The snapshot to go on with, None if something boots."""
+    if arguments.snapshot is None:
+        if arguments.snapshot_file is not None:
+            raise UsageError("--snapshot-file says where a snapshot is: give --snapshot NAME too.")
+        return None
+    refuse_beside_snapshot(arguments)
+    from hypernest.cli.snapshot import origin
+
+    return origin(arguments.snapshot, arguments.snapshot_file)
+
+
+def refuse_beside_snapshot(arguments: argparse.Namespace) -> None:
+    """Raises `UsageError` for what a snapshot has already."""
+    given = {
+        f"the image {arguments.image}": arguments.image is not None,
+        "--kernel": arguments.kernel is not None,
+        "--initrd": bool(arguments.initrd),
+        "--append": bool(arguments.append),
+        "--firmware": arguments.firmware is not None,
+        "--disk": bool(arguments.disk),
+        "--memory": arguments.memory != _MEMORY,
+        "--harts": arguments.harts != _HARTS,
+        "--exec": arguments.exec is not None,
+        "--memory-path host": getattr(arguments, "memory_path", "soft") != "soft",
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option} cannot be given beside --snapshot: the guest runs already.")
 
 
 def make_machine(
@@ -153,10 +209,10 @@ def make_machine(
     )
 
 
-def streams(arguments: argparse.Namespace, image: Image | None) -> Streams:
+def streams(arguments: argparse.Namespace, image: Image | None, origin: Origin | None = None) -> Streams:
     """The console where there is no terminal. Our own guests power off at the end of the input."""
     if arguments.exec is None:
-        ours = image is not None and arguments.kernel is None
+        ours = origin.ours if origin else image is not None and arguments.kernel is None
         return Streams(STANDARD_INPUT, STANDARD_OUTPUT, types_end=ours)
     from hypernest.cli.command_streams import CommandStreams
     from hypernest.images import READY
