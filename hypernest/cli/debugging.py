@@ -47,10 +47,12 @@ def run_debugged(machine: Machine, number: int, program: Path | None) -> StopRea
     did.
     """
 
+    from hypernest.debug.gdb import how_to_connect
+
     def announce(listening: int) -> None:
-        file = f" {shlex.quote(str(program))}" if program else ""
+        command = how_to_connect(listening, shlex.quote(str(program)) if program else "")
         print(
-            f"hypernest: waiting for gdb; connect it with: gdb-multiarch -ex 'target remote :{listening}'{file}",
+            f"hypernest: waiting for gdb; connect it with: {command}",
             file=sys.stderr,
             end="\r\n" if sys.stderr.isatty() else "\n",
             flush=True,

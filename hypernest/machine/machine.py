@@ -303,6 +303,16 @@ class Machine:
             raise TextNotSeen(f"the guest did not print {text!r}: {reason}; the end of its output is {last!r}")
         return output
 
+    def serve_gdb(self, port: int = 0, wait: bool = True) -> StopReason | None:
+        """Let gdb debug the machine, at a `port` of this computer (0: any free one) that is told on standard error.
+
+        With `wait` the machine stands still until gdb is there, without it runs. Returns when gdb has detached or
+        killed: None; or when the machine has stopped for good. `BadConfiguration` if the port cannot be had.
+        """
+        from hypernest.debug.gdb import serve
+
+        return serve(self, port, wait)
+
     def _run(self, instructions: int | None) -> StopReason | None:
         """None if the run was paused."""
         if instructions is not None and instructions < 0:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hypernest.debug.gdb.attention import AttentiveBackend, Interrupted
 from hypernest.debug.gdb.monitor import Monitor
@@ -24,7 +24,7 @@ from hypernest.machine.outcome import StopKind, StopReason
 from hypernest.machine.registers import NoSuchRegister
 
 if TYPE_CHECKING:
-    from hypernest.machine.harts import MachineHart
+    from hypernest.machine.hooks import Hook, HookEvent
     from hypernest.machine.machine import Machine
 
 _PAGE = 4096
@@ -38,17 +38,6 @@ _MOST_TURNS = 64
 _GOING_ON = (StopKind.LIMIT, StopKind.BREAK)
 _BREAKPOINTS = (Point.SOFTWARE, Point.HARDWARE)
 _MODES = {0: "user", 1: "supervisor", 3: "machine"}
-
-
-class _Hook(Protocol):
-    def detach(self) -> None: ...
-
-
-class _HookEvent(Protocol):
-    @property
-    def hart(self) -> MachineHart: ...
-
-    def stop(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -70,7 +59,7 @@ class MachineTarget:
         self.registers = gdb_registers(RISCV64)
         self._machine, self._check = machine, check
         self._monitor = Monitor(machine)
-        self._hooks: dict[tuple[Point, int, int], _Hook] = {}
+        self._hooks: dict[tuple[Point, int, int], Hook] = {}
         self._hits: list[_Hit] = []
         self._reason: StopReason | None = None
         self._poll: Poll = lambda: False
@@ -82,7 +71,7 @@ class MachineTarget:
 
     @property
     def current(self) -> int:
-        return self._machine.scheduler.current
+        return self._machine.scheduler.current if self._machine.instructions else 0
 
     @property
     def ended(self) -> int | None:
@@ -186,7 +175,7 @@ class MachineTarget:
         for key in list(self._hooks):
             self.remove(*key)
 
-    def _note(self, point: Point, address: int, event: _HookEvent) -> None:
+    def _note(self, point: Point, address: int, event: HookEvent) -> None:
         """A hook of ours is about to be passed: stop before it. gdb wants the address that it gave."""
         self._hits.append(_Hit(point, address, event.hart.number))
         event.stop()
@@ -233,8 +222,8 @@ class MachineTarget:
             stop = self._stop(self._machine.run(size))
             if stop is not None:
                 return stop
-            if time.monotonic() - begin < _SLICE_SECONDS / 2:
-                size = min(size * 2, _LARGEST_SLICE)
+            fitting = int(size * _SLICE_SECONDS / max(time.monotonic() - begin, 1e-6))
+            size = min(max(fitting, _FIRST_SLICE), 4 * size, _LARGEST_SLICE)
         return Stop(Cause.INTERRUPTED, self.current)
 
     def _step(self, hart: int) -> Stop:
