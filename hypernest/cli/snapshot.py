@@ -175,21 +175,19 @@ def _run(arguments: argparse.Namespace, machine: Machine) -> str:
 
 
 def _add_restore(parser: argparse.ArgumentParser) -> None:
+    from hypernest.cli import run
+
     _add_name(parser)
     _add_file(parser)
-    parser.add_argument("rest", metavar="OPTION", nargs=argparse.REMAINDER, help="options of hypernest run")
+    run.add_arguments(parser)
 
 
 def _restore(arguments: argparse.Namespace) -> int:
     """Goes on as `hypernest run --snapshot NAME` does."""
     from hypernest.cli import run
 
-    parser = Parser("run", run.__doc__ or "")
-    run.add_arguments(parser)
-    which = [f"--snapshot={arguments.name}"]
-    if arguments.file is not None:
-        which.append(f"--snapshot-file={arguments.file}")
-    return run.execute(parser.parse([*which, *arguments.rest]))
+    arguments.snapshot, arguments.snapshot_file = arguments.name, arguments.file
+    return run.execute(arguments)
 
 
 class Origin(NamedTuple):
