@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Protocol
 
+from hypernest.engines.coverage_map import CoverageMap
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.watched import Interception, Kind, Watched
 
@@ -48,6 +49,9 @@ class Engine(Protocol):
 
     def watch(self, watched: Watched) -> None:
         """Watch that and nothing else from the next run on. It may take milliseconds."""
+
+    def cover(self, maps: Sequence[CoverageMap]) -> None:
+        """Note in these maps, and no others, what is executed from the next run on. Cheap enough to do often."""
 
     def interception(self, hart: HartState) -> Interception:
         """What `run` has left the hart for, after `Exit.HOOK`."""

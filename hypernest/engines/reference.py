@@ -7,9 +7,11 @@ beyond the hart's state: no decoded code, no translations.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from hypernest.devices.device import BusError
+from hypernest.engines.coverage_map import CoverageMap
 from hypernest.engines.engine import Devices, Exit, Untranslated
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.watched import NOTHING, Interception, Kind, Watched, touches
@@ -45,6 +47,7 @@ class ReferenceHart(Hart):
         self.trap_cause: int | None = None
         """The cause of the trap that the last step ended in, if it did."""
         self.watched = NOTHING
+        self.coverage: tuple[CoverageMap, ...] = ()
         self.passing = Kind.NONE
         """What does not end the next step although it is watched."""
         self.interception: Interception | None = None
@@ -60,6 +63,8 @@ class ReferenceHart(Hart):
             if self._state["pc"] in self.watched.execute:
                 self._intercept(Interception(Kind.EXECUTE, self._state["pc"]))
             code = int(self._isa.fetch(self, self.pc))
+            for each in self.coverage:
+                each.note(self._state["pc"], code & 0xFFFF)
             self._operands, self._next_pc = (
                 {"instruction": code},
                 self._state["pc"] + int(self._isa.instruction_length(code)),
@@ -219,6 +224,7 @@ class ReferenceEngine(Untranslated):
         self._decoder = Decoder(isa.rows.values())
         self._traps: Counter[str] = Counter()
         self._watched = NOTHING
+        self._coverage: tuple[CoverageMap, ...] = ()
         self._interceptions: dict[int, Interception] = {}
 
     def new_hart(self) -> HartState:
@@ -231,12 +237,15 @@ class ReferenceEngine(Untranslated):
     def watch(self, watched: Watched) -> None:
         self._watched = watched
 
+    def cover(self, maps: Sequence[CoverageMap]) -> None:
+        self._coverage = tuple(maps)
+
     def interception(self, state: HartState) -> Interception:
         return self._interceptions[state.address]
 
     def run(self, state: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
         hart = self.view(state)
-        hart.watched, hart.passing = self._watched, passing
+        hart.watched, hart.passing, hart.coverage = self._watched, passing, self._coverage
         state["remaining"] = steps
         attention = True
         while True:

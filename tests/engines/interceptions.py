@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from zlib import crc32
 
+from hypernest.engines.coverage_map import CoverageMap
 from hypernest.engines.engine import Exit
 from hypernest.engines.watched import Interception, Kind, Watched
 from tests.engines.equivalence import LAYOUT, Pair, Side
@@ -25,6 +26,31 @@ def watch(pair: Pair, watched: Watched) -> None:
     """Have both engines watch that."""
     for side in pair.sides:
         side.engine.watch(watched)
+
+
+def cover(pair: Pair, *ranges: tuple[int, int]) -> list[tuple[CoverageMap, CoverageMap]]:
+    """Maps of these ranges for both engines, the reference first."""
+    pairs = [(CoverageMap(*each), CoverageMap(*each)) for each in ranges]
+    for side, maps in zip(pair.sides, zip(*pairs, strict=True) if pairs else ((), ()), strict=True):
+        side.engine.cover(maps)
+    return pairs
+
+
+def check_covered(pairs: list[tuple[CoverageMap, CoverageMap]], about: str = "") -> None:
+    """Both engines have executed the same."""
+    for theirs, mine in pairs:
+        places = [
+            address
+            for address in range(theirs.start, theirs.end, 2)
+            if covered(theirs, address) != covered(mine, address)
+        ]
+        assert not places, f"{about}: only one engine was at {', '.join(map(hex, places[:8]))}"
+        assert theirs.count == mine.count == int.from_bytes(mine.bitmap, "little").bit_count(), about
+
+
+def covered(each: CoverageMap, address: int) -> bool:
+    place = (address - each.start) // 2
+    return bool(each.bitmap[place // 8] >> place % 8 & 1)
 
 
 def run_watched(pair: Pair, steps: int, *, pieces: int = 0, about: str = "") -> list[Seen]:

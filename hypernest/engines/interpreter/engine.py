@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from hypernest.devices.device import BusError
+from hypernest.engines.coverage_map import CoverageMap
 from hypernest.engines.engine import Devices, Exit, Untranslated
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter.native_code import NativeCode
 from hypernest.engines.interpreter.watching import watch_tables
-from hypernest.engines.interpreter.words import BLOCK_BYTES, COUNTERS, EXPORTS, SHARED, TRAP_COUNTERS, EngineWords
+from hypernest.engines.interpreter.words import (
+    BLOCK_BYTES,
+    COUNTERS,
+    COVERING,
+    EXPORTS,
+    SHARED,
+    TRAP_COUNTERS,
+    EngineWords,
+)
 from hypernest.engines.watched import NOTHING, Interception, Kind, Watched
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
@@ -55,6 +65,7 @@ class InterpreterEngine(Untranslated):
             self._pool.madvise(mmap.MADV_HUGEPAGE)
         self._shared = (ctypes.c_uint64 * (len(SHARED) + TRAP_COUNTERS))()
         self._watched, self._watch_tables = NOTHING, watch_tables(NOTHING)
+        self._coverage: tuple[tuple[CoverageMap, ...], ctypes.Array[ctypes.c_uint64]] = (), (ctypes.c_uint64 * 0)()
         self._set_shared("code_pages", _address(self._code_pages))
         self._set_shared("pages", pages)
         self._set_shared("ram", memory.host_address)
@@ -96,10 +107,9 @@ class InterpreterEngine(Untranslated):
         self._set(hart, "device", device)
         for name, address in zip(EXPORTS, self._exports, strict=True):
             self._set(hart, name, address)
-        self._set(hart, "watching", int(self._watch_tables.kinds))
         self._set_shared(f"hart_{number}", hart.address)
         self._set_shared("harts", number + 1)
-        self._flush(hart.address)
+        self._tell_harts()
         return hart
 
     def watch(self, watched: Watched) -> None:
@@ -109,8 +119,21 @@ class InterpreterEngine(Untranslated):
         if watched.execute != self._watched.execute:
             self._set_shared("guards", self._shared_value("guards") + 1)
         self._watched, self._watch_tables = watched, tables
+        self._tell_harts()
+
+    def cover(self, maps: Sequence[CoverageMap]) -> None:
+        table = [word for each in maps for word in each.words]
+        self._coverage = tuple(maps), (ctypes.c_uint64 * len(table))(*table)
+        self._set_shared("coverage", ctypes.addressof(self._coverage[1]))
+        self._set_shared("coverages", len(maps))
+        self._set_shared("guards", self._shared_value("guards") + 1)
+        self._tell_harts()
+
+    def _tell_harts(self) -> None:
+        """What harts remember may be wrong after a change of what is watched or covered."""
+        watching = int(self._watch_tables.kinds) | COVERING * bool(self._coverage[0])
         for hart in self._harts.values():
-            self._set(hart, "watching", int(tables.kinds))
+            self._set(hart, "watching", watching)
             self._flush(hart.address)
 
     def interception(self, hart: HartState) -> Interception:

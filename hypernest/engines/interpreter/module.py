@@ -70,8 +70,8 @@ def _base(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     yield pointer_table("pures", [f"pure_{name}" for name in pure_names(functions)])
     names = " ".join(pure_names(functions))
     yield f'@hypernest_pure_names = constant [{len(names) + 1} x i8] c"{names}\\00"\n'
-    exported = ("region_slow", "region_careful", "region_jump", "fill_0", "fill_1", "pures", "undecoded", "guarded")
-    yield pointer_table("hypernest_exports", list(exported))
+    exported = ["region_slow", "region_careful", "region_jump", "fill_0", "fill_1", "pures"]
+    yield pointer_table("hypernest_exports", [*exported, "undecoded", "guarded", "uncovered"])
     yield print_runtime(layout, words, isa.illegal_instruction)
     yield "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
 

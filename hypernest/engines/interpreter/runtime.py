@@ -24,6 +24,7 @@ from hypernest.engines.interpreter.words import (
     COLD_SLICE,
     CONTEXTS,
     COVERED_AT,
+    COVERING,
     DATA_ENTRIES,
     DATA_ENTRY_BYTES,
     HEADER,
@@ -107,6 +108,7 @@ def print_runtime(layout: Layout, words: EngineWords, illegal_instruction: int) 
         "HEAT_MASK": HEAT_ENTRIES - 1,
         "REPORTS": REPORTS, "BLOCK_BYTES": BLOCK_BYTES, "ILLEGAL": illegal_instruction, "EXECUTE": "-2",
         **{each.name: int(each) for each in Exit},
+        "COVERING": COVERING,
         **{f"ON_{each.name}": int(each) for each in Kind},
     }  # fmt: skip
     texts = [

@@ -37,6 +37,7 @@ EXPORTS = (
     "pures",  # pointer to the table of pure functions, in the order of their names
     "undecoded",  # the handler of slots that were not executed
     "guarded",  # the handler of slots that the host watches
+    "uncovered",  # the handler of slots that tell when they are reached
 )
 
 SCALARS = (
@@ -116,6 +117,8 @@ SHARED = (
     "watch_interrupts",
     "watch_csrs",  # pointer to bits by number
     "guards",  # how often watched instructions have changed
+    "coverage",  # pointer to maps of what was executed: see `@cover`
+    "coverages",  # how many there are
     "pages_decoded",  # statistics
     "pages_dropped",
     "pool_flushes",
@@ -137,11 +140,14 @@ PAGE_SLOTS = 2048
 REMAINING_AT = (PAGE_SLOTS + 1) * 16
 HEADER_AT = (REMAINING_AT + (PAGE_SLOTS + 1) * 2 + 7) // 8 * 8
 # decoded: a bit for each 64 bytes that hold predecoded instructions; noticed: the page was reported to the host;
-# guard_generation: the value of `guards` that the guarded slots belong to.
-HEADER = ("ram_offset", "decoded", "next_free", "noticed", "guard_generation")
+# guard_generation: the value of `guards` that the guarded slots belong to; armed_for: the virtual page for which slots
+# were set to tell when they are reached.
+HEADER = ("ram_offset", "decoded", "next_free", "noticed", "guard_generation", "armed_for")
 COVERED_AT = HEADER_AT + 8 * len(HEADER)  # a bit for each slot whose instruction some region has
 BLOCK_BYTES = (COVERED_AT + PAGE_SLOTS // 8 + 63) // 64 * 64
 
+
+COVERING = 1 << 32  # bit of `watching`: there are maps of what was executed
 
 # Sampling, see `native/sampling.ll`. Slices are powers of two, not shorter than a page has instructions.
 COLD_SLICE, WARM_SLICE = 2048, 1 << 17

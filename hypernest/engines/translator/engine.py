@@ -9,12 +9,13 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
 
+from hypernest.engines.coverage_map import CoverageMap
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter.engine import InterpreterEngine
@@ -100,7 +101,7 @@ class TranslatorEngine(InterpreterEngine):
         self._executed = _EXECUTED(self.native_address("hypernest_executed"))
         self._adopt = _ADOPT(self.native_address("hypernest_adopt"))
         self._forget = _FORGET(self.native_address("hypernest_forget_code"))
-        self._guarded = self._exports[EXPORTS.index("guarded")]
+        self._kept = {self._exports[EXPORTS.index(name)] for name in ("guarded", "uncovered")}
         self._heat = (ctypes.c_uint16 * HEAT_ENTRIES)()
         self._queue = (ctypes.c_uint64 * REPORTS)()
         try:
@@ -176,12 +177,20 @@ class TranslatorEngine(InterpreterEngine):
 
     def watch(self, watched: Watched) -> None:
         if watched.execute != self._watched.execute:
-            for digest in self._partial:
-                self._known.pop(digest, None)
-            self._partial.clear()
+            self._forget_partial()
         super().watch(watched)
         if self._memory_path is MemoryPath.HOST and watched.kinds & (Kind.READ | Kind.WRITE):
             self._use_soft_path()  # what is in a window is accessed unseen
+
+    def cover(self, maps: Sequence[CoverageMap]) -> None:
+        self._forget_partial()
+        super().cover(maps)
+
+    def _forget_partial(self) -> None:
+        """Regions around instructions that were watched or not reached yet can be better now."""
+        for digest in self._partial:
+            self._known.pop(digest, None)
+        self._partial.clear()
 
     def run(self, hart: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
         if self._host_pages is not None:
@@ -296,17 +305,17 @@ class TranslatorEngine(InterpreterEngine):
         return found
 
     def _guarded_slots(self, page: int) -> int:
-        """The halfwords of a page of RAM whose instructions are watched, as bits."""
-        if not self._watched.execute:
+        """The halfwords of a page of RAM whose instructions are watched or to be noted when reached, as bits."""
+        if not self._watched.execute and not self._coverage[0]:
             return 0
         block = ctypes.c_uint64.from_buffer(self._code_pages, 8 * page).value
         if not block:
             return 0
         slots = ctypes.string_at(block, PAGE * 8)
-        if self._guarded.to_bytes(8, sys.byteorder) not in slots:
+        if not any(each.to_bytes(8, sys.byteorder) in slots for each in self._kept):
             return 0
         handlers = memoryview(slots).cast("Q")[::2]
-        return sum(1 << at for at, handler in enumerate(handlers) if handler == self._guarded)
+        return sum(1 << at for at, handler in enumerate(handlers) if handler in self._kept)
 
     def _usable(self, page: int, known: Mapping[int, _Installable]) -> list[_Installable]:
         """Regions that have none of the page's watched instructions."""

@@ -17,7 +17,8 @@ loop:
   %slot = getelementptr [16 x i8], ptr %block, i64 %i
   %handler = load ptr, ptr %slot, !tbaa !6
   %filled = icmp ne ptr %handler, @undecoded
-  %free = icmp ne ptr %handler, @guarded
+  %kept = call i1 @is_kept(ptr %handler)
+  %free = xor i1 %kept, true
   %executed = and i1 %filled, %free
   %bit = zext i1 %executed to i8
   %low = and i64 %i, 7

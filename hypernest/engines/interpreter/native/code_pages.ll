@@ -93,6 +93,8 @@ ready:
   %guards = SHARED i64 guards
   %generation.p = getelementptr i8, ptr %block, i64 ${guard_generation}
   store i64 %guards, ptr %generation.p, !tbaa !6
+  %armed.p = getelementptr i8, ptr %block, i64 ${armed_for}
+  store i64 -1, ptr %armed.p, !tbaa !6
   call void @cool(ptr %shared, i64 %offset)
   %covered.p = getelementptr i8, ptr %block, i64 ${COVERED_AT}
   call void @llvm.memset.p0.i64(ptr align 8 %covered.p, i8 0, i64 ${COVERED_BYTES}, i1 false)
@@ -302,8 +304,8 @@ look:
   %slot.at = shl i64 %length, 3
   %next = getelementptr i8, ptr %op.n, i64 %slot.at
   %present = load ptr, ptr %next, !tbaa !6
-  %guarded = icmp eq ptr %present, @guarded
-  br i1 %guarded, label %done, label %free
+  %kept = call i1 @is_kept(ptr %present)
+  br i1 %kept, label %done, label %free
 free:
   %undecoded = icmp eq ptr %present, @undecoded
   ; A region may have been installed where nothing was executed before, so its slot may be without operands.

@@ -45,6 +45,13 @@ fetched:
   %code = select i1 %is.wide, i32 %word, i32 %half
   %code.64 = zext i32 %code to i64
   PUT i64 %code.64 instruction
+  %covers = and i64 %watching, ${COVERING}
+  %uncovering = icmp eq i64 %covers, 0
+  br i1 %uncovering, label %fill, label %cover, !prof !0
+cover:
+  %asked = call i1 @cover(ptr %hart, i64 %pc, i32 %code)
+  br label %fill
+fill:
   %next = add i64 %pc, %length
   PUT i64 %next next_pc
   %scratch = getelementptr i8, ptr %hart, i64 ${scratch}

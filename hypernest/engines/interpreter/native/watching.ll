@@ -245,10 +245,12 @@ entry:
   %generation.p = getelementptr i8, ptr %block, i64 ${guard_generation}
   %generation = load i64, ptr %generation.p, !tbaa !6
   %valid = icmp eq i64 %generation, %present
+  %armed.p = getelementptr i8, ptr %block, i64 ${armed_for}
   br i1 %valid, label %search, label %renew
 renew:
   ; What was watched has changed: guards begin anew.
   store i64 %present, ptr %generation.p, !tbaa !6
+  store i64 -1, ptr %armed.p, !tbaa !6
   call void @reset_slots(ptr %shared, ptr %block, i1 true)
   br label %search
 search:
@@ -261,13 +263,13 @@ loop:
   %i = phi i64 [ %place, %search ], [ %i.n, %next ]
   %fresh = phi i1 [ false, %search ], [ %fresh.n, %next ]
   %more = icmp ult i64 %i, %count
-  br i1 %more, label %look, label %out
+  br i1 %more, label %look, label %covering
 look:
   %there.p = getelementptr i64, ptr %table, i64 %i
   %there = load i64, ptr %there.p, !tbaa !4
   %inside = sub i64 %there, %page
   %same = icmp ult i64 %inside, 4096
-  br i1 %same, label %compare, label %out
+  br i1 %same, label %compare, label %covering
 compare:
   %slot.at = shl i64 %inside, 3
   %slot = getelementptr i8, ptr %block, i64 %slot.at
@@ -286,11 +288,20 @@ next:
   %fresh.n = phi i1 [ %fresh, %compare ], [ true, %put ]
   %i.n = add i64 %i, 1
   br label %loop
+covering:
+  %armed = load i64, ptr %armed.p, !tbaa !6
+  %done.before = icmp eq i64 %armed, %page
+  br i1 %done.before, label %out, label %arm
+arm:
+  store i64 %page, ptr %armed.p, !tbaa !6
+  call void @arm(ptr %shared, i64 %page, ptr %block)
+  br label %out
 out:
   ret void
 }
 
-; Forget what runs over slots of a page: all handlers but guards, or guards alone. Regions can come again.
+; Forget what runs over slots of a page: all handlers but those for the host's sake, or those alone. Regions can come
+; again.
 define internal void @reset_slots(ptr %shared, ptr %block, i1 %guards) noinline {
 entry:
   %noticed.p = getelementptr i8, ptr %block, i64 ${noticed}
@@ -307,8 +318,8 @@ loop:
   %i = phi i64 [ 0, %entry ], [ 0, %regions ], [ %i.n, %next ]
   %slot = getelementptr [16 x i8], ptr %block, i64 %i
   %handler = load ptr, ptr %slot, !tbaa !6
-  %guarded = icmp eq ptr %handler, @guarded
-  %forget = icmp eq i1 %guarded, %guards
+  %kept = call i1 @is_kept(ptr %handler)
+  %forget = icmp eq i1 %kept, %guards
   br i1 %forget, label %reset, label %next
 reset:
   store ptr @undecoded, ptr %slot, !tbaa !6
@@ -319,4 +330,169 @@ next:
   br i1 %more, label %loop, label %out
 out:
   ret void
+}
+
+; The instruction at pc, which begins with the 16 bits of `code`, is reached: note it in the maps that have its address.
+; True if there is one.
+define internal i1 @cover(ptr %hart, i64 %pc, i32 %code) noinline {
+entry:
+  %shared = GET ptr shared
+  %maps = SHARED ptr coverage
+  %count = SHARED i64 coverages
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %i.n, %next ]
+  %found = phi i1 [ false, %entry ], [ %found.n, %next ]
+  %more = icmp ult i64 %i, %count
+  br i1 %more, label %look, label %out
+look:
+  %start.p = getelementptr [40 x i8], ptr %maps, i64 %i
+  %end.p = getelementptr i8, ptr %start.p, i64 8
+  %start = load i64, ptr %start.p, !tbaa !4
+  %end = load i64, ptr %end.p, !tbaa !4
+  %distance = sub i64 %pc, %start
+  %size = sub i64 %end, %start
+  %inside = icmp ult i64 %distance, %size
+  br i1 %inside, label %note, label %next
+note:
+  %bits.p = getelementptr i8, ptr %start.p, i64 16
+  %bits = load ptr, ptr %bits.p, !tbaa !4
+  %place = lshr i64 %distance, 1
+  %byte = lshr i64 %place, 3
+  %byte.p = getelementptr i8, ptr %bits, i64 %byte
+  %old = load i8, ptr %byte.p
+  %bit = and i64 %place, 7
+  %bit.8 = trunc i64 %bit to i8
+  %mask = shl i8 1, %bit.8
+  %new = or i8 %old, %mask
+  %known = icmp eq i8 %new, %old
+  br i1 %known, label %next, label %put
+put:
+  store i8 %new, ptr %byte.p
+  %codes.p = getelementptr i8, ptr %start.p, i64 24
+  %codes = load ptr, ptr %codes.p, !tbaa !4
+  %code.p = getelementptr i16, ptr %codes, i64 %place
+  %code.16 = trunc i32 %code to i16
+  store i16 %code.16, ptr %code.p
+  %count.pp = getelementptr i8, ptr %start.p, i64 32
+  %count.p = load ptr, ptr %count.pp, !tbaa !4
+  %count.o = load i64, ptr %count.p
+  %count.n = add i64 %count.o, 1
+  store i64 %count.n, ptr %count.p
+  br label %next
+next:
+  %found.n = phi i1 [ %found, %look ], [ true, %note ], [ true, %put ]
+  %i.n = add i64 %i, 1
+  br label %loop
+out:
+  ret i1 %found
+}
+
+; The handler of a slot whose instruction was not reached yet, at least at one of its addresses: note that it is, then
+; decode it like any other. At an address that nobody asks about the slot stays as it is.
+define internal preserve_nonecc void @uncovered(ptr %op, ptr %hart, ptr %ram, i64 %budget) noinline {
+entry:
+  %slots = GET ptr slots
+  %first = ptrtoint ptr %slots to i64
+  %this = ptrtoint ptr %op to i64
+  %distance = sub i64 %this, %first
+  %inside = lshr i64 %distance, 3
+  %offset.p = getelementptr i8, ptr %slots, i64 ${ram_offset}
+  %offset = load i64, ptr %offset.p, !tbaa !6
+  %at = add i64 %offset, %inside
+  %code.p = getelementptr i8, ptr %ram, i64 %at
+  %code.n = load i16, ptr %code.p, align 1, !tbaa !5
+  %code = zext i16 %code.n to i32
+  ; What goes on in another page may not be fetched: that is known when it is.
+  %last = icmp eq i64 %inside, 4094
+  %length = call i64 @pure_instruction_length(i32 %code)
+  %wide = icmp eq i64 %length, 4
+  %crosses = and i1 %last, %wide
+  br i1 %crosses, label %slow, label %ask
+ask:
+  %bias = GET i64 bias
+  %eighth = lshr i64 %this, 3
+  %pc = add i64 %eighth, %bias
+  %covered = call i1 @cover(ptr %hart, i64 %pc, i32 %code)
+  br i1 %covered, label %on, label %slow
+on:
+  store ptr @undecoded, ptr %op, !tbaa !6
+  musttail call preserve_nonecc void @undecoded(ptr %op, ptr %hart, ptr %ram, i64 %budget)
+  ret void
+slow:
+  musttail call preserve_nonecc void @slow(ptr %op, ptr %hart, ptr %ram, i64 %budget)
+  ret void
+}
+
+; Where a map has bits that are not set for a virtual page, let slots of its block note when they are reached.
+define internal void @arm(ptr %shared, i64 %page, ptr %block) noinline {
+entry:
+  %maps = SHARED ptr coverage
+  %count = SHARED i64 coverages
+  %page.e = add i64 %page, 4094
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %i.n, %next.map ]
+  %fresh = phi i1 [ false, %entry ], [ %fresh.m, %next.map ]
+  %more = icmp ult i64 %i, %count
+  br i1 %more, label %look, label %out
+look:
+  %start.p = getelementptr [40 x i8], ptr %maps, i64 %i
+  %end.p = getelementptr i8, ptr %start.p, i64 8
+  %bits.p = getelementptr i8, ptr %start.p, i64 16
+  %start = load i64, ptr %start.p, !tbaa !4
+  %end = load i64, ptr %end.p, !tbaa !4
+  %bits = load ptr, ptr %bits.p, !tbaa !4
+  %last = sub i64 %end, 2
+  %low = call i64 @llvm.umax.i64(i64 %start, i64 %page)
+  %high = call i64 @llvm.umin.i64(i64 %last, i64 %page.e)
+  %some = icmp ule i64 %low, %high
+  br i1 %some, label %places, label %next.map
+places:
+  %pc = phi i64 [ %low, %look ], [ %pc.n, %next ]
+  %fresh.p = phi i1 [ %fresh, %look ], [ %fresh.n, %next ]
+  %distance = sub i64 %pc, %start
+  %place = lshr i64 %distance, 1
+  %byte = lshr i64 %place, 3
+  %byte.p = getelementptr i8, ptr %bits, i64 %byte
+  %byte.v = load i8, ptr %byte.p
+  %bit = and i64 %place, 7
+  %bit.8 = trunc i64 %bit to i8
+  %moved = lshr i8 %byte.v, %bit.8
+  %covered = trunc i8 %moved to i1
+  br i1 %covered, label %next, label %compare
+compare:
+  %inside = sub i64 %pc, %page
+  %slot.at = shl i64 %inside, 3
+  %slot = getelementptr i8, ptr %block, i64 %slot.at
+  %handler = load ptr, ptr %slot, !tbaa !6
+  %kept = call i1 @is_kept(ptr %handler)
+  br i1 %kept, label %next, label %first
+first:
+  br i1 %fresh.p, label %put, label %reset
+reset:
+  call void @reset_slots(ptr %shared, ptr %block, i1 false)
+  br label %put
+put:
+  store ptr @uncovered, ptr %slot, !tbaa !6
+  br label %next
+next:
+  %fresh.n = phi i1 [ %fresh.p, %places ], [ %fresh.p, %compare ], [ true, %put ]
+  %pc.n = add i64 %pc, 2
+  %done = icmp eq i64 %pc, %high
+  br i1 %done, label %next.map, label %places
+next.map:
+  %fresh.m = phi i1 [ %fresh, %look ], [ %fresh.n, %next ]
+  %i.n = add i64 %i, 1
+  br label %loop
+out:
+  ret void
+}
+
+; Is a slot's handler there for the host's sake, so that nothing may run over the slot?
+define internal i1 @is_kept(ptr %handler) alwaysinline {
+  %guarded = icmp eq ptr %handler, @guarded
+  %uncovered = icmp eq ptr %handler, @uncovered
+  %either = or i1 %guarded, %uncovered
+  ret i1 %either
 }
