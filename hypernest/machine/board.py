@@ -28,6 +28,8 @@ from hypernest.isa.riscv.state import SINK, Interrupt
 from hypernest.machine.board_tree import Chosen, HartDescription, board_tree
 from hypernest.machine.clock import MachineClock
 from hypernest.machine.console import Console
+from hypernest.machine.custom_devices import CustomDevices, DeviceMaker
+from hypernest.machine.custom_state import decode_custom, encode_custom
 from hypernest.machine.device_tree import flatten
 from hypernest.machine.engines import EngineMaker
 from hypernest.machine.harts import HostHart
@@ -123,7 +125,7 @@ class HartLine:
 class Board:
     """Everything that is built when the machine is switched on, and thrown away when it is reset.
 
-    `disks` and `console` stay the owner's. `epoch` is the date at guest time 0, in nanoseconds since 1970. `boot` says
+    `disks` and `console` stay the owner's; `devices` make those that the user adds. `epoch` is the date at guest time 0, in nanoseconds since 1970. `boot` says
     how many boards the machine had before, for the `journal` of what comes from outside. RAM begins with `image`.
     """
 
@@ -136,6 +138,7 @@ class Board:
         harts: int,
         console: Console,
         disks: Sequence[Disk] = (),
+        devices: Sequence[DeviceMaker] = (),
         seed: int = 0,
         epoch: int = 0,
         follow_wall: bool = False,
@@ -159,7 +162,9 @@ class Board:
             self.suspended: dict[int, int] = {}
             """Harts that the SBI has suspended, with the instructions that each had retired by then."""
             self._seed = seed
-            self._attach_devices(disks, epoch)
+            plic = self._attach_devices(disks, epoch)
+            self.custom = CustomDevices(self, plic, devices)
+            """The devices that the user has added."""
         except BaseException:
             self.memory.close()
             raise
@@ -184,15 +189,23 @@ class Board:
     def capture(self) -> BoardState:
         """Everything that the machine's course depends on, except for memory and disks. Only between two runs."""
         return BoardState(
-            harts=[self._capture_hart(hart) for hart in self.harts],
+            harts=self.capture_harts(),
             devices={
-                attachment.base: [encode_state(owner.state) for owner in attachment.device.state_owners()]
-                for attachment in self.bus.attachments
+                attachment.base: self._capture_device(attachment.device) for attachment in self.bus.attachments
             },
             scheduler=self.scheduler.capture(),
             console=self.console.capture(),
             suspended=dict(self.suspended),
         )
+
+    def capture_harts(self) -> list[bytes]:
+        """The words of all harts."""
+        return [self._capture_hart(hart) for hart in self.harts]
+
+    def _capture_device(self, device: Device) -> list[bytes]:
+        if device in self.custom:
+            return encode_custom(device)
+        return [encode_state(owner.state) for owner in device.state_owners()]
 
     def freeze(self) -> MemoryImage:
         """RAM as it is now. From here on the host's pages cannot be mapped elsewhere for quicker access."""
@@ -215,13 +228,17 @@ class Board:
         """The way back, on any engine, RAM apart. Raises `BadState`, and then nothing has changed."""
         present = {each.base: each.device for each in self.bus.attachments}
         if state.devices.keys() != present.keys() or len(state.harts) != len(self.harts):
-            raise BadState("the state is that of another board: make a machine with as many harts and the same devices")
+            raise BadState(
+                "the state is that of another board: make a machine with as many harts and the same devices,"
+                " added ones included"
+            )
         devices = []
         for base, states in state.devices.items():
             owners = present[base].state_owners()
             if len(owners) != len(states):
                 raise BadState(f"the device at {base:#x} is another one in the state: give the machine the same one")
-            decoded = [decode_like(data, owner.state) for data, owner in zip(states, owners, strict=True)]
+            decode = decode_custom if present[base] in self.custom else decode_like
+            decoded = [decode(data, owner.state) for data, owner in zip(states, owners, strict=True)]
             devices.append((present[base], decoded))
         if problem := next(filter(None, map(HartState.problem, self.harts, state.harts)), None):
             raise BadState(f"the state is damaged or of another version: {problem}")
@@ -231,7 +248,12 @@ class Board:
         self.suspended.update(state.suspended)
         self.clock.time = state.scheduler.time
         for device, states in devices:
-            device.restore(*states)
+            try:
+                device.restore(*states)
+            except Exception as error:
+                if device not in self.custom:
+                    raise
+                self.custom.fail(device, "in restore", error)
         # After the devices, which have driven their lines while others were not restored yet.
         for hart, data in zip(self.harts, state.harts, strict=True):
             hart.restore(data)
@@ -245,7 +267,7 @@ class Board:
             HartLine(self.scheduler, hart, interrupt) for hart in range(len(self.harts)) for interrupt in interrupts
         ]
 
-    def _attach_devices(self, disks: Sequence[Disk], epoch: int) -> None:
+    def _attach_devices(self, disks: Sequence[Disk], epoch: int) -> Plic:
         bus, console = self.bus, self.console
         self.clint = Clint(self.clock, self._lines(Interrupt.MACHINE_SOFTWARE), self._lines(Interrupt.MACHINE_TIMER))
         plic = Plic(self._lines(Interrupt.MACHINE_EXTERNAL, Interrupt.SUPERVISOR_EXTERNAL))
@@ -263,6 +285,7 @@ class Board:
         self.scheduler.timed = (self.clint, rtc)
         terminal = self._attach_virtio(plic, disks)
         console.connect({_SERIAL: uart.receive, _VIRTIO_CONSOLE: terminal.receive}, terminal.resize)
+        return plic
 
     def _attach_virtio(self, plic: Plic, disks: Sequence[Disk]) -> VirtioConsole:
         """Disks from the first slot on, as small kernels expect them; console and entropy in the last ones."""

@@ -32,6 +32,8 @@ class Console:
         self.backend = backend
         self.size: tuple[int, int] | None = None
         """Columns and rows of the user's window, when known."""
+        self.muted = False
+        """Is what the guest prints kept from the back end, because it has seen it before?"""
         self._unread = bytearray()
         self._outgoing = bytearray()
         self._incoming = bytearray()
@@ -132,7 +134,7 @@ class Console:
         self._unread += data
         if self.on_output is not None:
             self.on_output(data)
-        if self.backend is not None:
+        if self.backend is not None and not self.muted:
             self._outgoing += data
         if self._on_found is not None:
             self._look()

@@ -11,7 +11,7 @@ are hooked is intercepted for each: first for its address, then for what it is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -109,10 +109,14 @@ class HookEvent:
 
     def stop(self, message: str = "") -> None:
         """End the run here; `Machine.run` returns a reason of the kind `BREAK` that says where, or `message`."""
-        where = _ONGOING[self.kind].format(
+        self._stop(StopReason(StopKind.BREAK, message=message or f"stopped by a hook {self.where}"))
+
+    @property
+    def where(self) -> str:
+        """When it is, in words: before, or after, what happens."""
+        return _ONGOING[self.kind].format(
             address=self.address, size=self.size, number=self.number, cause_name=self.cause_name
         )
-        self._stop(StopReason(StopKind.BREAK, message=message or f"stopped by a hook {where}"))
 
 
 Callback = Callable[[HookEvent], object]
@@ -250,6 +254,9 @@ class Hooks:
         self._data: list[Hook] = []
         self._calls = _Systemcalls()
         self._suspended = False
+        self._search: tuple[frozenset[Hook], Callable[[Hook, HookEvent], None]] | None = None
+        self.around: Callable[[Callable[[], None]], None] = lambda deliver: deliver()
+        """Called with what calls the callbacks, to do so: for whoever must know whether they have changed the guest."""
         self._dirty = False
         self._printed = bytearray()
 
@@ -363,6 +370,18 @@ class Hooks:
             self._suspended = before
             self.changed()
 
+    @contextmanager
+    def searching(self, hooks: Collection[Hook], found: Callable[[Hook, HookEvent], None]) -> Iterator[None]:
+        """A `with` block in which `found` is called where callbacks of `hooks` would be, and no callback is."""
+        self._search = frozenset(hooks), found
+        self.changed()
+        try:
+            yield
+        finally:
+            self._search = None
+            self._calls.forget()
+            self.changed()
+
     def changed(self) -> None:
         """What must be watched is to be found out anew, before the next instruction."""
         if not self._dirty and self._board is not None:
@@ -383,6 +402,8 @@ class Hooks:
         self._dirty = False
         assert self._board is not None
         hooks = [] if self._suspended else [hook for hook in self._hooks if hook.active]
+        if self._search is not None:
+            hooks = [hook for hook in self._search[0] if hook.active]
         tables = {"execute": self._execute, "traps": self._causes, "csrs": self._csrs}
         for name, table in tables.items():
             table.clear()
@@ -436,7 +457,7 @@ class Hooks:
                 _stop=self._stop,
             )
             calls += [(hook.call, event) for hook in hooks]
-        _call_all(calls)
+        self._deliver(calls)
 
     def _system_call(self, hart: int, hooks: list[SyscallHook]) -> list[_Due]:
         assert self._board is not None
@@ -480,7 +501,7 @@ class Hooks:
         self._printed.clear()
         assert self._board is not None
         event = self._event(EventKind.CONSOLE, self._board.scheduler.current, data=data)
-        _call_all([(hook.call, event) for hook in self._console])
+        self._deliver([(hook.call, event) for hook in self._console])
 
     def _event(
         self,
@@ -504,6 +525,15 @@ class Hooks:
             data=data,
             _stop=self._stop,
         )
+
+    def _deliver(self, calls: list[_Due]) -> None:
+        if self._search is None:
+            self.around(lambda: _call_all(calls))
+            return
+        for call, event in calls:
+            hook = getattr(call, "__self__", None)
+            if hook in self._search[0]:
+                self._search[1](hook, event)
 
     def _stop(self, reason: StopReason) -> None:
         assert self._board is not None

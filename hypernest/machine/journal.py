@@ -7,7 +7,7 @@ and nothing from outside. Behind the last one it is live, and new events are not
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -34,6 +34,8 @@ class Journal:
     events: list[Event] = field(default_factory=list)
     position: int = 0
     sealed: bool = False
+    on_note: Callable[[], None] = lambda: None
+    """Called before an event is noted: what lay ahead of it is no longer so."""
 
     @property
     def live(self) -> bool:
@@ -47,6 +49,7 @@ class Journal:
 
     def note(self, event: Event) -> None:
         """This strikes now; what lay ahead will not happen."""
+        self.on_note()
         del self.events[self.position :]
         self.events.append(event)
         self.position += 1
@@ -59,7 +62,3 @@ class Journal:
     def begin_anew(self) -> None:
         """The machine is somewhere else: its past is no longer here."""
         self.forget_after(0)
-
-    def go_to(self, boot: int, time: int) -> None:
-        """The machine is at that time again, before any event of that time has struck."""
-        self.position = bisect_left(self.events, (boot, time), key=lambda event: (event.boot, event.time))

@@ -6,7 +6,8 @@ import gc
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from hypernest.devices.bus import Bus
+from hypernest.devices.device import Device
 from hypernest.disks import DiskMode, VersionedDisk
 from hypernest.engines.engine import Engine, Exit
 from hypernest.errors import BadConfiguration, HypernestError
@@ -26,9 +28,10 @@ from hypernest.machine.boot import BootPlan, Loaded, attach_rom, boot
 from hypernest.machine.boot_files import Source
 from hypernest.machine.configuration import FilePath, choice, memory_size, number_of_harts, open_disks
 from hypernest.machine.console import Console
+from hypernest.machine.custom_devices import DeviceChoice, device_makers
 from hypernest.machine.engines import ENGINES, MEMORY_PATHS, EngineMaker
 from hypernest.machine.harts import HostHart, MachineHart
-from hypernest.machine.hooks import Hooks
+from hypernest.machine.hooks import Hook, Hooks
 from hypernest.machine.host_access import MachineMemory
 from hypernest.machine.journal import Journal
 from hypernest.machine.outcome import LIMIT_REACHED, StopKind, StopReason
@@ -37,7 +40,7 @@ from hypernest.machine.scheduler import Scheduler
 from hypernest.machine.setup import Setup
 from hypernest.machine.signals import deferred_signals
 from hypernest.machine.snapshot import Snapshot
-from hypernest.machine.state import BadState, encode_state
+from hypernest.machine.state import BadState, state_digest
 from hypernest.machine.statistics import Statistics, Totals
 from hypernest.memory import MemoryImage
 
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from hypernest.debug.disassembly import Instruction
     from hypernest.debug.machine_symbols import MachineSymbols
     from hypernest.engines.hart_state import HartState
+    from hypernest.history.timeline import Timeline
     from hypernest.images import Image
 
 EPOCH = 1_767_225_600 * 10**9
@@ -75,6 +79,8 @@ class Machine:
     a table in software (`soft`) or host pages (`host`: quicker where the guest seldom changes its page tables).
     `disks` are paths of raw disk images, or (path, mode) pairs; a mode is `readonly` (or True) or `overlay`: then the
     guest may write, but what it writes stays in memory, and is gone in the end.
+    `devices` are devices of your own (docs/devices.md): classes, or functions without arguments that make one, or such
+    with an address, or with an address and the number of an interrupt.
     `console` is a back end to attach a person or a pipe; without one the guest is spoken to with `Machine.console`.
     With `clock="wall"` idle time passes as outside; with `"virtual"` it is skipped, and a run follows from the
     arguments, `seed` included, to the bit. When the guest asks for a reset it restarts from its files, unless `reboot`
@@ -92,6 +98,7 @@ class Machine:
         append: str | None = None,
         firmware: Source | None = None,
         disks: Sequence[FilePath | tuple[FilePath, DiskMode | str | bool]] = (),
+        devices: Sequence[DeviceChoice] = (),
         memory: int | str = "512M",
         harts: int = 1,
         engine: str = "auto",
@@ -118,6 +125,7 @@ class Machine:
             hosted=plan.firmware is None,
             plan=plan,
             title=_title(image, kernel, firmware),
+            devices=device_makers(devices),
         )
         self._prepare(setup, open_disks(disks), console)
         self._or_close_disks(self._switch_on)
@@ -150,6 +158,7 @@ class Machine:
         self._disks = disks
         self._boot = 0
         self._journal = Journal()
+        self._timeline: Timeline | None = None
         self._reason: StopReason | None = None
         self._past = Totals()
         self._seconds = self._startup_seconds = 0.0
@@ -184,6 +193,7 @@ class Machine:
             harts=setup.harts,
             console=self.console,
             disks=self._disks,
+            devices=setup.devices,
             seed=setup.seed,
             epoch=setup.epoch,
             follow_wall=setup.follow_wall,
@@ -192,6 +202,8 @@ class Machine:
             image=image,
         )
         self.hooks.install(board)
+        if self._timeline is not None:
+            board.memory.on_write(self._timeline.watch_memory)
         return board
 
     def _start_monitor(self) -> None:
@@ -248,8 +260,19 @@ class Machine:
         Quick if memory began with the same image, as it does then. What was to come according to the journal is
         forgotten. Raises `BadState` if the machine has other harts, memory or devices, and then nothing has changed.
         """
+        self.become(snapshot)
+        if snapshot.journal is self._journal:
+            self._journal.forget_after(snapshot.position)
+        else:
+            self._journal.begin_anew()
+        if self._timeline is not None:
+            self._timeline.begin_anew()
+
+    def become(self, snapshot: Snapshot) -> None:
+        """Be as `snapshot` says, with what lay ahead then according to the journal lying ahead again. For `history`."""
         board = self._open_board()
-        if snapshot.setup.memory_size != self._setup.memory_size or len(snapshot.disks) != len(self._disks):
+        sizes = [version.sectors for version in snapshot.disks], [disk.sectors for disk in self._disks]
+        if snapshot.setup.memory_size != self._setup.memory_size or sizes[0] != sizes[1]:
             raise BadState("the snapshot is of a machine with other memory or disks: fork it instead")
         board.restore(snapshot.state)
         board.restore_memory(snapshot.memory)
@@ -259,9 +282,87 @@ class Machine:
         self._past = replace(self._past, instructions=snapshot.past)
         self._reason, self._programs = snapshot.reason, snapshot.programs
         if snapshot.journal is self._journal:
-            self._journal.forget_after(snapshot.position)
-        else:
-            self._journal.begin_anew()
+            self._journal.position = snapshot.position
+
+    def hart_words(self) -> list[bytes]:
+        """The registers of all harts, for tools that look whether anything has changed."""
+        return self._open_board().capture_harts()
+
+    # --- the past --------------------------------------------------------------------------------------------------
+
+    def keep_history(self, memory: int | str = "512M") -> Timeline:
+        """From here on keep the past, so that the machine can go back; returns what is known of it.
+
+        `memory` is about how much of the host's memory the past may take: if it is more, moments become farther apart.
+        Costs some percent of speed. Calling it again begins anew.
+        """
+        from hypernest.history.timeline import Timeline
+
+        self._timeline = Timeline(self, memory_size(memory))
+        self._journal.on_note = self._timeline.branch
+        self.hooks.around = self._timeline.around
+        self._board.memory.on_write(self._timeline.watch_memory)
+        return self._timeline
+
+    @property
+    def history(self) -> Timeline:
+        """The known past; `NoHistory` if it is not kept."""
+        if self._timeline is None:
+            from hypernest.history.timeline import NoHistory
+
+            raise NoHistory("the past of this machine is not kept: call keep_history() before it runs")
+        return self._timeline
+
+    def goto(self, count: int) -> None:
+        """Be where the machine was after `count` instructions of all harts, or run up to there. No hook is called.
+
+        Running on from the past repeats the same input; with new input, or if registers or memory are changed, the
+        machine goes another way and what was known of the time behind is forgotten. Raises `NoHistory` for a time
+        before `keep_history`.
+        """
+        self.history.go_to(count)
+
+    def reverse_step(self, count: int = 1) -> StopReason:
+        """Go back by `count` instructions, at most to the beginning of what is known; says where that is."""
+        target = self.instructions - count
+        if target < self.history.beginning:
+            from hypernest.history.timeline import BEGINNING
+
+            self.history.go_to(self.history.beginning)
+            return BEGINNING
+        self.history.go_to(target)
+        return LIMIT_REACHED
+
+    def reverse_run(self, hooks: Collection[Hook] | None = None) -> StopReason:
+        """Go back to before whatever one of `hooks` (all that are attached) would have been called for last.
+
+        No callback is called. Returns where that is, or that the beginning of the known past was reached.
+        """
+        return self.history.last_hit([*self.hooks] if hooks is None else hooks)
+
+    def reverse_until(self, condition: int | str | Hook | Callable[[Machine], bool]) -> StopReason:
+        """Go back to the latest earlier moment of that kind, or to the beginning; returns which.
+
+        An address or a symbol: before it is executed. A hook, such as one on writes to a range: before what it is
+        called for. Anything else is called with the machine, after every instruction, and tells whether it is the
+        moment; that is slow, some 20,000 instructions a second, and asks the recent past first.
+        """
+        if isinstance(condition, Hook):
+            return self.reverse_run([condition])
+        if not isinstance(condition, int | str):
+            return self.history.last_time(condition)
+        with self.hooks.execute(condition, lambda event: None) as hook:
+            return self.reverse_run([hook])
+
+    @contextmanager
+    def repeating(self) -> Iterator[None]:
+        """A `with` block in which the machine runs as it did: with noted input only, unseen, without hooks."""
+        self._journal.sealed = self.console.muted = True
+        try:
+            with self.hooks.suspended():
+                yield
+        finally:
+            self._journal.sealed = self.console.muted = False
 
     def state_hash(self) -> str:
         """A digest, in hexadecimal, of all that the machine's course depends on, except for disks.
@@ -269,8 +370,7 @@ class Machine:
         Equal on every engine and host for the same inputs at the same count of instructions.
         """
         board = self._open_board()
-        state = board.capture()
-        digest = blake2b(encode_state(replace(state, console=replace(state.console, unread=b""))), digest_size=32)
+        digest = blake2b(state_digest(board.capture()), digest_size=32)
         for page, content in board.memory.nonzero_pages():
             digest.update(page.to_bytes(8, "little"))
             digest.update(content)
@@ -278,12 +378,33 @@ class Machine:
 
     # --- running ---------------------------------------------------------------------------------------------------
 
-    def run(self, instructions: int | None = None) -> StopReason:
-        """Run until the guest stops, or for that many instructions of all harts together.
+    def run(
+        self, instructions: int | None = None, until: int | str | Callable[[Machine], bool] | None = None
+    ) -> StopReason:
+        """Run until the guest stops, or for that many instructions of all harts together, or until something is so.
 
+        `until` is an address or a symbol, before which to stop when a hart comes there, or a function that is called
+        with the machine after every instruction and says whether to stop (slow: some 20,000 instructions a second).
         A machine that has stopped for good gives the same reason again.
         """
-        return self._run(instructions) or LIMIT_REACHED
+        if until is None:
+            return self._run(instructions) or LIMIT_REACHED
+        if isinstance(until, int | str):
+            with self.hooks.execute(until, lambda event: event.stop()):
+                return self._run(instructions) or LIMIT_REACHED
+        last = None if instructions is None else self.instructions + instructions
+        while last is None or self.instructions < last:
+            before = self.instructions
+            reason = self.step()
+            if until(self):
+                return StopReason(StopKind.BREAK, message="what was waited for is so")
+            if reason.kind is not StopKind.LIMIT or self.instructions == before:
+                return reason
+        return LIMIT_REACHED
+
+    def step(self, count: int = 1) -> StopReason:
+        """Execute `count` instructions: of the hart whose turn it is, or of several whose turns they are."""
+        return self.run(count)
 
     def run_until(self, text: str, limit: int | None = None) -> str:
         """Run until the console has printed `text`; returns the unread output up to and including it.
@@ -319,16 +440,21 @@ class Machine:
             raise BadConfiguration(f"{instructions} instructions cannot be run: give a number that is not negative")
         last = None if instructions is None else self.instructions + instructions
         begin = time.perf_counter()
+        if self._timeline is not None:
+            self._timeline.begin_run()
         try:
             while self._reason is None:
                 board = self._open_board()
                 with deferred_signals(lambda: board.clock.running is not None, board.scheduler.pause) as signals:  # noqa: B023
                     try:
-                        reason = board.scheduler.run(None if last is None else last - self.instructions)
+                        reason = board.scheduler.run(self._steps_to(last))
                     finally:
                         board.scheduler.account()
                 if reason is None and signals and not self.console.found:
                     continue  # whoever handled them wants to go on
+                if reason is LIMIT_REACHED and self._timeline is not None and self.instructions != last:
+                    self._timeline.visit()
+                    continue
                 if reason is None or reason.kind in (StopKind.LIMIT, StopKind.BREAK):
                     return reason
                 if reason.kind is StopKind.RESET and self._setup.reboot and self._setup.plan is not None:
@@ -338,6 +464,14 @@ class Machine:
             return self._reason
         finally:
             self._seconds += time.perf_counter() - begin
+            if self._timeline is not None:
+                self._timeline.end_run()
+
+    def _steps_to(self, last: int | None) -> int | None:
+        """How many steps to run at once: up to the count `last`, or the next moment that history wants to keep."""
+        visit = self._timeline.next_visit if self._timeline is not None else None
+        ends = [each for each in (last, visit) if each is not None]
+        return min(ends) - self.instructions if ends else None
 
     def _reset(self) -> None:
         """Switch off and on again: memory cleared, everything loaded anew. The clock starts at 0 again."""
@@ -345,7 +479,11 @@ class Machine:
         self._board.close()
         gc.collect()  # the engine is full of cycles
         self._boot += 1
-        self._switch_on()
+        try:
+            self._switch_on()
+        except BaseException:
+            self.close()
+            raise
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -391,6 +529,11 @@ class Machine:
     def bus(self) -> Bus:
         """Where the devices are, for tools that look into it; another one after each reset."""
         return self._open_board().bus
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The devices that were added to the board, in the order of the argument; others after each reset."""
+        return self._open_board().custom.devices
 
     @property
     def running_hart(self) -> MachineHart:

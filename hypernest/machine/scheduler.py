@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from typing import Protocol
 
-from hypernest.devices.device import Device
 from hypernest.engines.engine import Engine, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.watched import Interception, Kind
@@ -42,6 +42,14 @@ class Activity(IntEnum):
     STOPPED = 2  # until it is started
 
 
+class Timed(Protocol):
+    """What happens as time passes; see `hypernest.devices.device.Device`."""
+
+    def update(self) -> None: ...
+
+    def next_deadline(self) -> int | None: ...
+
+
 class Scheduler:
     """Runs `harts` on `engine` until something ends the run.
 
@@ -69,12 +77,14 @@ class Scheduler:
         self.reason: StopReason | None = None
         """Why the machine stopped for good, if it did."""
         self.answer: Callable[[int], None] | None = None
-        self.timed: Sequence[Device] = ()
+        self.timed: Sequence[Timed] = ()
         self.on_interception: Callable[[int, Interception], None] | None = None
         """Called with a hart's number when the engine has left it before something that is watched."""
         # What was shown of the next instruction of a hart, that one's pc and what the hart has retired.
         self._passes: dict[int, tuple[Kind, int, int]] = {}
         self._soon: list[Callable[[], None]] = []
+        self.in_other_hands = True
+        """Is it somebody outside who acts now, and not the guest, its devices or its monitor?"""
         self._halted: StopReason | None = None
         self._engine, self._clock, self._console, self._harts = engine, clock, console, harts
         self._journal, self.boot = journal, boot
@@ -94,6 +104,7 @@ class Scheduler:
         self._turn_end = 0
         self._next_exchange = 0 if console.backend is not None else NEVER
         self._turn_start = 0  # the first step of the turn
+        self._attended = -1  # the guest time at which events have had their chance
         self._paused = False
         self._awaited: int | None = None
         self._wall_zero: int | None = time.monotonic_ns() if follow_wall else None
@@ -209,6 +220,7 @@ class Scheduler:
             next_check=self._next_check,
             retired_at_check=self._retired_at_check,
             turn_start=self._turn_start,
+            attended=self._attended == self._clock.time,
         )
 
     def check(self, state: SchedulerState) -> None:
@@ -227,6 +239,7 @@ class Scheduler:
         self._next_check, self._retired_at_check = state.next_check, state.retired_at_check
         self.reason = None
         self._passes.clear()
+        self._attended = state.time if state.attended else -1
         self._find_next_timer()
         self._device_deadline = 0  # devices are asked anew
         self._accounted = self.steps
@@ -239,6 +252,13 @@ class Scheduler:
 
     def run(self, steps: int | None = None) -> StopReason | None:
         """Run until the machine stops, `steps` steps were done, or `halt` or `pause` was called; None for the last."""
+        self.in_other_hands = False
+        try:
+            return self._loop(steps)
+        finally:
+            self.in_other_hands = True
+
+    def _loop(self, steps: int | None) -> StopReason | None:
         clock, exits, run = self._clock, self.exits, self._engine.run
         last = NEVER if steps is None else self.steps + steps
         self._paused, self._halted = False, None
@@ -252,11 +272,16 @@ class Scheduler:
             now = clock.time
             if now >= self._next_exchange:
                 self._exchange()
-            if self._console.arrivals or now >= next_event:
+            if self._has_arrivals and now == self._attended:
+                next_event = now + 1  # too late for this time: when it is repeated, events are the first thing in it
+            elif self._has_arrivals or now >= next_event:
                 self._take_events()
                 next_event = self._next_event()
+            self._attended = now
             if now >= self._device_deadline:
                 self._update_devices()
+                if self._soon:
+                    continue
             if now >= self._next_timer:
                 self._wake_by_timer()
             if self._paused:
@@ -315,7 +340,9 @@ class Scheduler:
 
     def _call_now(self) -> None:
         while self._soon:
+            self.in_other_hands = True
             self._soon.pop(0)()
+            self.in_other_hands = False
 
     def _passing(self, hart: int) -> Kind:
         """What of its next instruction was already shown to the host, if it is still the same."""
@@ -330,7 +357,9 @@ class Scheduler:
         assert self.on_interception is not None, "something is watched, so somebody wants to know"
         what, words = self._engine.interception(self._harts[hart]), self._words[hart]
         self._passes[hart] = self._passing(hart) | what.kind, words[self._pc], words[self._retired]
+        self.in_other_hands = True
         self.on_interception(hart, what)
+        self.in_other_hands = False
 
     # --- sampling --------------------------------------------------------------------------------------------------
 
@@ -421,6 +450,11 @@ class Scheduler:
         self._next_exchange = self._clock.time + _EXCHANGE_PERIOD
         self._console.exchange(listen=self._journal.live)
 
+    @property
+    def _has_arrivals(self) -> bool:
+        """Has new input come, that may strike?"""
+        return bool(self._console.arrivals) and not self._journal.sealed
+
     def _next_event(self) -> int:
         """When the next event that is repeated strikes."""
         event = self._journal.ahead
@@ -429,8 +463,9 @@ class Scheduler:
     def _take_events(self) -> None:
         """Let everything strike that is due: what has newly arrived, which is noted, else what was noted before."""
         journal, console, now = self._journal, self._console, self._clock.time
-        arrivals = console.arrivals[:]
-        console.arrivals.clear()
+        arrivals: list[bytes | tuple[int, int]] = []
+        if self._has_arrivals:
+            arrivals, console.arrivals[:] = console.arrivals[:], []
         for what in arrivals:
             event = Event(self.boot, now, typed=what) if isinstance(what, bytes) else Event(self.boot, now, size=what)
             journal.note(event)
@@ -451,9 +486,13 @@ class Scheduler:
         """All harts wait: let time pass until something can happen. Repeating what was takes no time outside."""
         if self._console.backend is not None:
             self._exchange()
-            if self._paused or self._console.arrivals:
+            if self._paused:
                 return
         clock = self._clock
+        if self._has_arrivals:  # it strikes when this time, in which other things have happened, is over
+            clock.time += 1
+            self.idle_time += 1
+            return
         target = min(self._device_deadline, self._next_timer, next_event)
         start = clock.time
         if self._wall_zero is not None and self._journal.live:

@@ -26,7 +26,7 @@ _HOST_MAP.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_i
 _FIXED = 0x10
 _NO_RESERVE: int = getattr(mmap, "MAP_NORESERVE", 0)
 
-_MANY_CHANGES = 8192  # pages that differ from a frozen file, beyond which a new one is made
+_MANY_CHANGES = 32768  # pages that differ from a frozen file, beyond which a new one is made
 _FEW_CHANGES = 256  # pages that are rather copied into a machine than a file of its own made for its image
 
 _INTEGERS = {1: Struct("<B"), 2: Struct("<H"), 4: Struct("<I"), 8: Struct("<Q")}

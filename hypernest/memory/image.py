@@ -36,6 +36,11 @@ class FrozenFile:
     def __init__(self, descriptor: int, size: int) -> None:
         self.descriptor, self.size = descriptor, size
 
+    @property
+    def pages(self) -> int:
+        """How many pages of the host it takes."""
+        return os.fstat(self.descriptor).st_blocks * 512 // PAGE
+
     def __del__(self) -> None:
         os.close(self.descriptor)
 
