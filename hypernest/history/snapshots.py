@@ -31,6 +31,7 @@ from hypernest.machine.board import MAXIMUM_DISKS
 from hypernest.machine.boot import Loaded
 from hypernest.machine.boot_files import Source
 from hypernest.machine.configuration import memory_size, number_of_harts
+from hypernest.machine.custom_devices import DeviceMaker
 from hypernest.machine.engines import EngineMaker
 from hypernest.machine.outcome import StopReason
 from hypernest.machine.setup import Setup
@@ -119,7 +120,7 @@ def save(
 ) -> Entry:
     """Keep `snapshot` in an archive under a new name, with a description of its own beside the machine's.
 
-    Raises what `Archive.save` does, and OSError if a disk cannot be read.
+    Raises what `Archive.save` does.
     """
     programs = [(loaded, _program(loaded.source)) for loaded in snapshot.programs]
     machine = SavedMachine(
@@ -192,7 +193,7 @@ def _program(source: Source) -> bytes:
 # --- loading -------------------------------------------------------------------------------------------------------
 
 
-def load(name: str, archive: Archive) -> Snapshot:
+def load(name: str, archive: Archive, devices: tuple[DeviceMaker, ...] = ()) -> Snapshot:
     """The snapshot `name`, to be forked; memory and disks are loaded as they are looked at, see `SavedStream.image`.
 
     Raises what `Archive.load` does, `BadSnapshot` if it is of another version or damaged, `SnapshotTooLarge`.
@@ -213,6 +214,7 @@ def load(name: str, archive: Archive) -> Snapshot:
                     hosted=machine.hosted,
                     plan=None,
                     title=machine.title,
+                    devices=devices,
                 ),
                 state=machine.board,
                 memory=_memory(saved, machine.memory_size),

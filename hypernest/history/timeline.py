@@ -75,6 +75,8 @@ class Timeline:
         self._harts: list[bytes] = []  # as they were when the machine stopped
         self._written = self._returning = False
         self._next_visit = 0
+        self.found: list[tuple[Hook, int]] = []
+        """Which hooks the last search for one has ended at, and on which hart."""
         self.begin_anew()
 
     def __repr__(self) -> str:
@@ -252,6 +254,7 @@ class Timeline:
 
     def last_hit(self, hooks: Collection[Hook]) -> StopReason:
         """Go back to before what one of `hooks` would have been called for last; to the beginning if there is none."""
+        self.found.clear()
         return self._find_last(lambda checkpoint, limit: self._last_hit(checkpoint, limit, hooks))
 
     def last_time(self, condition: Callable[[Machine], bool]) -> StopReason:
@@ -280,8 +283,12 @@ class Timeline:
         last: list[_Hit] = []
 
         def found(hook: Hook, event: HookEvent) -> None:
-            if self._machine.instructions < limit:
-                last[:] = [(self._machine.instructions, event.where)]
+            count = self._machine.instructions
+            if count < limit:
+                if [count] != [at for at, _ in last]:
+                    self.found.clear()
+                last[:] = [(count, event.where)]
+                self.found.append((hook, event.hart.number))
 
         with self._machine.hooks.searching(hooks, found), self._alone():
             self._machine.run(limit - checkpoint.count)

@@ -9,7 +9,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +113,8 @@ class Archive:
         """Add a snapshot; `parent` is the name of the one that it was made from, if there is one here.
 
         Raises `SnapshotExists`, `SnapshotMissing` if there is no such parent, `SnapshotNotKept` if the file cannot be
-        written, `BadConfiguration` for a name that cannot be, ValueError for blocks or a description that cannot be.
-        Whatever happens, the file is whole and has the snapshot or not.
+        written or `blocks` raises OSError, `BadConfiguration` for a name that cannot be, and ValueError for blocks or a
+        description that cannot be. Whatever happens, the file is whole and has the snapshot or not.
         """
         require_name(name)
         if len(state) > LARGEST_STATE:
@@ -132,7 +132,7 @@ class Archive:
                 with Appender(file, known_pages(sums), next_page) as appender:
                     appender.add_stream(STATE, Blocks(len(state), [(0, state)] if state else [], keep_zeros=True))
                     for stream, content in blocks.items():
-                        appender.add_stream(stream, content)
+                        appender.add_stream(stream, replace(content, blocks=_read(stream, content)))
                     commit, record = appender.commit(description)
             finally:
                 os.ftruncate(file.descriptor, file.root.end)
@@ -156,10 +156,10 @@ class Archive:
                 finally:
                     os.close(descriptor)
                 os.replace(new, self.path)
-                _sync_folder(self.path.parent)
             except BaseException:
                 new.unlink(missing_ok=True)
                 raise
+            _sync_folder(self.path.parent)
 
     def _find(self, segments: list[Segment], name: str) -> int:
         for number, segment in enumerate(segments):
@@ -274,6 +274,14 @@ def _entry(file: ArchiveFile, commit: Commit, record: Extent) -> Entry:
         blocks=sum(stream.blocks for name, stream in commit.streams.items() if name != STATE),
         sizes={name: stream.size for name, stream in commit.streams.items() if name != STATE},
     )
+
+
+def _read(stream: str, content: Blocks) -> Iterator[tuple[int, bytes]]:
+    """The blocks; that they cannot be read is no fault of the archive."""
+    try:
+        yield from content.blocks
+    except OSError as error:
+        raise SnapshotNotKept(f"{stream} cannot be read ({_reason(error)}), so there is no snapshot of it") from error
 
 
 def _reason(error: OSError) -> str:

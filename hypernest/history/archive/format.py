@@ -198,7 +198,7 @@ class ArchiveFile:
         size = os.fstat(self.descriptor).st_size
         if root.end > size:
             raise self.damaged(f"it is cut short, {root.end - size} bytes are missing")
-        if root.end < FIRST_COMMIT:
+        if root.end < FIRST_COMMIT or root.sequence >= 1 << 63:
             raise self.damaged("its root makes no sense")
         return root
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -274,13 +275,24 @@ def test_blocks_that_fail_leave_the_archive_as_it_was(path: Path) -> None:
     class Lost(HypernestError):
         pass
 
-    def lose() -> object:
+    def lose() -> Iterator[tuple[int, bytes]]:
         yield from pages(5000).items()
         raise Lost("the disk went away")
 
     with pytest.raises(Lost):
-        archive.save("two", b"", {"ram": Blocks(1 << 30, lose())})  # type: ignore[arg-type]
+        archive.save("two", b"", {"ram": Blocks(1 << 30, lose())})
     assert path.read_bytes() == before
+
+
+def test_a_disk_that_fails_is_named(path: Path) -> None:
+    def fail() -> Iterator[tuple[int, bytes]]:
+        yield 0, page(1)
+        raise OSError(5, "Input/output error")
+
+    archive = Archive(path, writable=True)
+    with pytest.raises(SnapshotNotKept, match=r"disk0 cannot be read \(input/output error\), so there is no snapshot"):
+        archive.save("one", b"", {"disk0": Blocks(BLOCK * 5, fail())})
+    assert archive.entries() == []
 
 
 def test_a_writer_that_dies_leaves_the_archive_valid(path: Path) -> None:

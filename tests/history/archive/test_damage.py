@@ -238,6 +238,7 @@ HOSTILE = {
     "one field more": Crafted(record=lambda record: record.append(0)),
     "one field less": Crafted(record=lambda record: record.pop()),
     "an end before the beginning": Crafted(root=put(1, 100)),
+    "a root beyond all others": Crafted(root=put(0, 2**64 - 1)),
     "an end behind the file": Crafted(root=put(1, HUGE)),
     "a record in the header": Crafted(root=put(2, 0)),
     "a record far away": Crafted(root=put(2, HUGE)),
