@@ -18,6 +18,7 @@ from hypernest.debug.gdb.monitor import Monitor
 from hypernest.debug.gdb.registers import File, GdbRegister, gdb_registers
 from hypernest.debug.gdb.target import BadAddress, Cause, Go, Point, Poll, Stop, TargetError
 from hypernest.errors import OutOfRange
+from hypernest.history.timeline import NoHistory
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.machine.boot import ResetRom
 from hypernest.machine.outcome import StopKind, StopReason
@@ -63,6 +64,10 @@ class MachineTarget:
         self._hits: list[_Hit] = []
         self._reason: StopReason | None = None
         self._poll: Poll = lambda: False
+        try:
+            self._machine.history
+        except NoHistory:
+            machine.keep_history()
         self._backend = AttentiveBackend(machine.console.backend, lambda: self._poll())
 
     @property
@@ -289,21 +294,35 @@ class MachineTarget:
     # --- backwards ---------------------------------------------------------------------------------------------------
 
     def _step_back(self, hart: int) -> Stop:
-        """Undo the last instruction of the hart, with all that the others have done since."""
+        """Undo the last instruction of the hart, with all that the others have done since.
+
+        If it has executed none for long, undo the last one of whichever hart.
+        """
         machine = self._machine
-        here = machine.instructions
+        here, beginning = machine.instructions, machine.history.beginning
         for _ in range(_MOST_TURNS):
-            if machine.scheduler.current == hart:
+            scheduler = machine.scheduler
+            start = max(machine.instructions - scheduler.steps + scheduler.turn_start, beginning)
+            if scheduler.current == hart or start == machine.instructions:
                 break
-            start = machine.instructions - (machine.scheduler.steps - machine.scheduler.turn_start)
             machine.goto(start)
-        else:
-            machine.goto(here)  # it has not run for long
-        machine.reverse_step()
-        return Stop(Cause.STEPPED, hart)
+        if machine.scheduler.current != hart:
+            machine.goto(here)
+        reason = machine.reverse_step()
+        return Stop(Cause.STEPPED if reason.kind is StopKind.LIMIT else Cause.HISTORY_BEGIN, hart)
 
     def _continue_back(self, hart: int) -> Stop:
-        self._machine.reverse_run()
+        """To before the last instruction with a break- or watchpoint; an access is undone then, as gdb wants it."""
+        machine = self._machine
+        points = {hook: key for key, hook in self._hooks.items()}
+        if points:
+            machine.reverse_run(points)
+        else:
+            machine.goto(machine.history.beginning)
+        for hook, number in machine.history.found if points else ():
+            point, address, _ = points[hook]
+            cause = Cause.BREAKPOINT if point in _BREAKPOINTS else Cause.WATCHPOINT
+            return Stop(cause, number, point, address)
         return Stop(Cause.HISTORY_BEGIN, self.current)
 
     # --- the rest ----------------------------------------------------------------------------------------------------
