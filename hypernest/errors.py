@@ -32,3 +32,7 @@ class NotMapped(OutOfRange):
 
 class BadValue(HypernestError, ValueError):
     """A value that a register or a piece of memory cannot hold."""
+
+
+class DeviceError(HypernestError):
+    """A device that the user has added cannot be used, or one of its methods raised; then that is the `__cause__`."""

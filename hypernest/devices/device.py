@@ -5,6 +5,9 @@ A device is a class with three parts. `registers` lists what the guest can touch
 say what an access does; where one is missing the register is plain storage, the field `name` of the state, or if there
 is no such field the constant `reset`. `state` is a data class with all that changes while the machine runs, so that
 copying it is a snapshot and `restore` the way back: integers of 64 bits, bytes, lists and data classes of these.
+
+The board's own devices are given what they need of the outside when they are made; others, that a user adds, find it in
+`clock`, `interrupt` and `memory` once they are on a board (docs/devices.md).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from enum import Flag
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
+from hypernest.devices.direct_memory import DirectMemory
 from hypernest.devices.tree import INTERRUPT_CONTROLLER, Phandle, TreeNode, Value, cells64
 
 Output = Callable[[bytes], None]
@@ -176,7 +180,8 @@ class StateOwner(Protocol):
 
 
 class Device:
-    """Base of everything that hangs on the bus. Subclasses set `state` before they call `super().__init__()`."""
+    """Base of everything that hangs on the bus. Subclasses set `state` before they call `super().__init__()`; without
+    one, nothing of the device changes."""
 
     registers: tuple[Register, ...] = ()
     """The register table; a class attribute unless it depends on how the device was built."""
@@ -186,8 +191,17 @@ class Device:
 
     state: Any
 
+    clock: Clock
+    """The machine's time, for a device that was added to a board."""
+
+    interrupt_line: InterruptLine
+    """Its interrupt, for a device that was added to a board; `interrupt` drives it."""
+
+    memory: DirectMemory
+    """The guest's RAM, for a device that was added to a board."""
+
     tree_name: ClassVar[str] = ""
-    """Generic name of the device's node in the device tree."""
+    """Generic name of the device's node in the device tree; by default that of the class, in small letters."""
 
     tree_label: ClassVar[str] = ""
     """Label by which other nodes refer to this device's node, if any do."""
@@ -199,10 +213,20 @@ class Device:
     """What the kernel chooses a driver by, most specific first."""
 
     def __init__(self) -> None:
+        if not hasattr(self, "state"):
+            self.state = NoState()
         self._file = RegisterFile(type(self).__name__)
         self._file.add(self, self.registers)
         self.read: Callable[[int, int], int] = self._file.read
         self.write: Callable[[int, int, int], None] = self._file.write
+
+    def connect(self, clock: Clock, line: InterruptLine, memory: DirectMemory) -> None:
+        """The device was added to a board, which gives it these."""
+        self.clock, self.interrupt_line, self.memory = clock, line, memory
+
+    def interrupt(self, level: bool) -> None:
+        """Ask for the hart's attention, or no longer: the line stays as it is driven. For devices added to a board."""
+        self.interrupt_line.set(level)
 
     def update(self) -> None:
         """Drive the interrupt lines from the state and the time; called when either may have changed."""
@@ -227,10 +251,12 @@ class Device:
 
     def tree_node(self, base: int, interrupt: int | None = None) -> TreeNode:
         """The device's node under /soc when it sits at `base` and raises `interrupt`."""
-        properties: dict[str, Value] = {"compatible": self.compatible, "reg": cells64(base, self.size)}
+        properties: dict[str, Value] = {"compatible": self.compatible} if self.compatible else {}
+        properties["reg"] = cells64(base, self.size)
         if interrupt is not None:
             properties |= {"interrupts": interrupt, "interrupt-parent": Phandle(INTERRUPT_CONTROLLER)}
-        return TreeNode(f"{self.tree_name}@{base:x}", properties | dict(self.tree_properties()), label=self.tree_label)
+        name = self.tree_name or type(self).__name__.lower()
+        return TreeNode(f"{name}@{base:x}", properties | dict(self.tree_properties()), label=self.tree_label)
 
     def tree_root_nodes(self) -> list[TreeNode]:
         """Nodes that the device adds to the root of the tree, outside /soc."""

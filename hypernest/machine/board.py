@@ -125,8 +125,9 @@ class HartLine:
 class Board:
     """Everything that is built when the machine is switched on, and thrown away when it is reset.
 
-    `disks` and `console` stay the owner's; `devices` make those that the user adds. `epoch` is the date at guest time 0, in nanoseconds since 1970. `boot` says
-    how many boards the machine had before, for the `journal` of what comes from outside. RAM begins with `image`.
+    `disks` and `console` stay the owner's; `devices` make those that the user adds. RAM begins with `image`. `epoch` is
+    the date at guest time 0, in nanoseconds since 1970. `boot` says how many boards the machine had before, for the
+    `journal` of what comes from outside.
     """
 
     def __init__(
@@ -190,9 +191,7 @@ class Board:
         """Everything that the machine's course depends on, except for memory and disks. Only between two runs."""
         return BoardState(
             harts=self.capture_harts(),
-            devices={
-                attachment.base: self._capture_device(attachment.device) for attachment in self.bus.attachments
-            },
+            devices={attachment.base: self._capture_device(attachment.device) for attachment in self.bus.attachments},
             scheduler=self.scheduler.capture(),
             console=self.console.capture(),
             suspended=dict(self.suspended),

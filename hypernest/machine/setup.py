@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hypernest.machine.boot import BootPlan
+from hypernest.machine.custom_devices import DeviceMaker
 from hypernest.machine.engines import EngineMaker
 
 
@@ -26,3 +27,4 @@ class Setup:
     hosted: bool
     plan: BootPlan | None
     title: str = ""
+    devices: tuple[DeviceMaker, ...] = ()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypernest.disks import DiskVersion
 from hypernest.engines.hart_state import HartState
 from hypernest.machine.boot import Loaded
+from hypernest.machine.custom_devices import DeviceChoice, device_makers
 from hypernest.machine.outcome import StopReason
 from hypernest.machine.setup import Setup
 from hypernest.machine.state import BoardState
@@ -19,7 +20,7 @@ from hypernest.memory import MemoryImage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hypernest.history.archive import Archive, Entry
     from hypernest.machine.backend import ConsoleBackend
@@ -97,15 +98,18 @@ class Snapshot:
         return snapshots.save(self, name, snapshots.open_archive(archive, writable=True), parent, about)
 
     @staticmethod
-    def load(name: str, archive: Archive | str | os.PathLike[str] | None = None) -> Snapshot:
+    def load(
+        name: str, archive: Archive | str | os.PathLike[str] | None = None, *, devices: Sequence[DeviceChoice] = ()
+    ) -> Snapshot:
         """The snapshot of that name in the user's archive, or another one or the file of one; any engine may go on.
 
         Memory and disks are loaded as they are looked at. A machine that goes on from it ends when the guest asks for a
-        reset. Raises `SnapshotMissing`, `BadSnapshot` if it is damaged or of another version, `SnapshotTooLarge`.
+        reset. If devices were added to the machine, `devices` must say the same as then. Raises `SnapshotMissing`,
+        `BadSnapshot` if it is damaged or of another version, `SnapshotTooLarge`.
         """
         from hypernest.history import snapshots
 
-        return snapshots.load(name, snapshots.open_archive(archive))
+        return snapshots.load(name, snapshots.open_archive(archive), device_makers(devices))
 
     def __repr__(self) -> str:
         harts = ", ".join(f"{self.hart(number)['pc']:#x}" for number in range(len(self.state.harts)))
