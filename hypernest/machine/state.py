@@ -7,7 +7,8 @@ back. What is not here is no state: decoded code, translations and statistics ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from hashlib import blake2b
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,7 +26,7 @@ class BadState(HypernestError):
 class SchedulerState:
     """Whose turn it is, since which step and until when, and what each hart is doing (`scheduler.Activity`).
 
-    Times are in nanoseconds.
+    Times are in nanoseconds. At a time that is `attended`, nothing that comes from outside can strike any more.
     """
 
     steps: int
@@ -38,6 +39,7 @@ class SchedulerState:
     next_check: int
     retired_at_check: int
     turn_start: int
+    attended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,12 @@ class BoardState:
 def encode_state(state: Any) -> bytes:
     """A state, any data class of plain values, as bytes; equal states give equal bytes."""
     return msgspec.msgpack.encode(state)
+
+
+def state_digest(state: BoardState, size: int = 16) -> bytes:
+    """BLAKE2b of what a machine's course depends on, memory and disks apart; the same however its runs were cut."""
+    console, scheduler = replace(state.console, unread=b""), replace(state.scheduler, attended=False)
+    return blake2b(encode_state(replace(state, console=console, scheduler=scheduler)), digest_size=size).digest()
 
 
 def decode_state(data: bytes, kind: type[StateType]) -> StateType:
