@@ -48,6 +48,12 @@ class CoverageMap:
                 self._codes[place] = code
                 self._count.value += 1
 
+    def has(self, address: int) -> bool:
+        """Was the instruction at an address reached?"""
+        place = (address - self.start) // PARCEL
+        inside = self.start <= address < self.end and address % PARCEL == 0
+        return inside and bool(self._bits[place // _FULL_WORD] >> place % _FULL_WORD & 1)
+
     def clear(self) -> None:
         """Forget everything."""
         ctypes.memset(self._bits, 0, ctypes.sizeof(self._bits))

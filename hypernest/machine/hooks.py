@@ -22,6 +22,7 @@ from hypernest.errors import HypernestError
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.isa.riscv.state import Privilege
 from hypernest.isa.riscv.traps import Cause
+from hypernest.machine.coverage import Coverage, Module, known_code
 from hypernest.machine.outcome import StopKind, StopReason
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _ADDRESSES = 1 << 64
 _ECALL_BYTES = 4
 _A0, _SP, _TP, _A7 = 10, 2, 4, 17
 _ASID = 0xFFFF << 44  # of satp: an address space keeps its tables, but not this number
+_MOST_COVERED = 256 << 20  # bytes of code in one coverage
 _MOST_CALLS = 4096  # system calls that may be without a return at a time
 
 
@@ -259,6 +261,8 @@ class Hooks:
         """Called with what calls the callbacks, to do so: for whoever must know whether they have changed the guest."""
         self._dirty = False
         self._printed = bytearray()
+        self._coverages: list[Coverage] = []
+        self._cover_soon = False
 
     # --- attaching -------------------------------------------------------------------------------------------------
 
@@ -316,6 +320,43 @@ class Hooks:
         hook = self._add(Hook(self, NOTHING, callback, "console output"))
         self._console.append(hook)
         return hook
+
+    def coverage(self, *where: tuple[int, int] | str | Module) -> Coverage:
+        """Note which instructions are executed in ranges of virtual addresses: (start, end), a symbol for all of its
+        function, or a `Module`. Without any, all code whose symbols are known: of programs, of a Linux kernel."""
+        modules = [self._module(each) for each in where] or known_code(self._machine.symbols.tables)
+        if not modules or sum(each.end - each.start for each in modules) > _MOST_COVERED:
+            raise BadHook("there is no code to cover, or more than 256 MiB: give (start, end) of what you mean")
+        made = Coverage(modules, self._coverage_changed, self._end_coverage)
+        self._coverages.append(made)
+        self._coverage_changed(made)
+        return made
+
+    def _module(self, where: tuple[int, int] | str | Module) -> Module:
+        if isinstance(where, str):
+            start = self.address(where)
+            end = max((each.end for each in self._machine.symbols if each.start == start), default=start)
+            where = Module(where, start, end)
+        named = where if isinstance(where, Module) else Module(f"{where[0]:#x}", *where)
+        start, end = named.start & ~1, named.end + 1 & ~1
+        if not 0 <= start < end <= _ADDRESSES or named.start >= named.end:
+            raise BadHook(f"there is no code from {named.start:#x} to {named.end:#x}: give a start and a later end")
+        return Module(named.name, start, end)
+
+    def _coverage_changed(self, coverage: Coverage) -> None:
+        if not self._cover_soon and self._board is not None and coverage in self._coverages:
+            self._cover_soon = True
+            self._board.scheduler.call_soon(self._cover)
+
+    def _end_coverage(self, coverage: Coverage) -> None:
+        self._coverage_changed(coverage)
+        if coverage in self._coverages:
+            self._coverages.remove(coverage)
+
+    def _cover(self) -> None:
+        self._cover_soon = False
+        assert self._board is not None
+        self._board.engine.cover([each for coverage in self._coverages for each in coverage.maps])
 
     def _add(self, hook: _AnyHook) -> _AnyHook:
         self._hooks.append(hook)
@@ -394,6 +435,9 @@ class Hooks:
         self._printed.clear()
         self._calls.forget()
         board.scheduler.on_interception = self._intercepted
+        self._cover_soon = False
+        for each in self._coverages:
+            self._coverage_changed(each)
         if self._hooks:
             self.changed()
 
