@@ -9,6 +9,7 @@ import pytest
 from hypernest.errors import HypernestError
 from hypernest.machine import Machine, StopKind
 from hypernest.machine.hooks import BadHook, EventKind, HookError, HookEvent
+from hypernest.machine.snapshot import Snapshot
 from tests.machine.small_guests import KERNEL, bare, hosted
 
 on_all_engines = pytest.mark.parametrize("engine", ["reference", "interpreter", "translator"])
@@ -314,7 +315,7 @@ def test_hooks_stay_when_the_guest_resets_the_machine() -> None:
 def test_a_snapshot_taken_by_a_hook_and_the_way_back() -> None:
     with hosted(SUM) as machine:
         store = store_address(machine)
-        taken = []
+        taken: list[Snapshot] = []
         hook = machine.hooks.execute(store, lambda event: taken.append(event.machine.snapshot()) if not taken else None)
         machine.run(200)
         assert hook.hits == 10
@@ -370,8 +371,8 @@ def test_harts_take_turns_around_a_hook() -> None:
     states = []
     for engine in ("reference", "interpreter", "translator"):
         with bare(text, harts=2, engine=engine) as machine:
-            seen: list[int] = []
-            machine.hooks.execute(0x8000_0000 + 4 * 6, lambda event, seen=seen: seen.append(event.machine.instructions))
+            seen: list[HookEvent] = []
+            machine.hooks.execute(0x8000_0000 + 4 * 6, seen.append)
             machine.run(3000)
-            states.append((machine.state_hash(), seen))
+            states.append((machine.state_hash(), [event.hart.number for event in seen]))
     assert states[0] == states[1] == states[2]
