@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 from types import TracebackType
@@ -24,7 +25,8 @@ _HOST_MAP = ctypes.CDLL(None, use_errno=True).mmap
 _HOST_MAP.restype = ctypes.c_void_p
 _HOST_MAP.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _FIXED = 0x10
-_NO_RESERVE: int = getattr(mmap, "MAP_NORESERVE", 0)
+# Python knows it from 3.12 on. Hosts refuse large sparse mappings without it.
+_NO_RESERVE: int = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 _MANY_CHANGES = 32768  # pages that differ from a frozen file, beyond which a new one is made
 _FEW_CHANGES = 256  # pages that are rather copied into a machine than a file of its own made for its image
@@ -52,30 +54,26 @@ class GuestMemory:
                 f"memory of {size} bytes at {base:#x} is not possible: give a positive size in whole pages"
                 f" of {mmap.PAGESIZE} bytes, such as 512M"
             )
+        _refuse_other_size(image, size)
         self.base, self.size, self.end = base, size, base + size
         self._file: int | None = None
         self._image: MemoryImage | None = None
         self._listeners: list[WriteListener] = []
         try:
-            self._map = self._reserve(size) if image is None else self._share(image)
+            # Only a place: an object that is made of a file would keep that open as long as it lives.
+            self._map = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE)
+            self._view = memoryview(self._map)
+            self.host_address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+            if image is None:
+                self._file = empty_file(size)
+                self._map_file(self._file, mmap.MAP_SHARED)
+            else:
+                self._adopt(_to_share(image))
         except (OSError, OverflowError, ValueError) as error:
             self._close_file()
             raise BadConfiguration(
                 f"the host cannot reserve {size} bytes of guest memory ({error}): give the machine less memory"
             ) from error
-        self._view = memoryview(self._map)
-        self.host_address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
-        if image is not None:
-            self._write_pages(image.changed if self._image is image else {})
-
-    def _reserve(self, size: int) -> mmap.mmap:
-        self._file = empty_file(size)
-        return mmap.mmap(self._file, size)
-
-    def _share(self, image: MemoryImage) -> mmap.mmap:
-        """Map the image's file privately; one that lacks little has that copied in, another gets a file of its own."""
-        self._image = image if len(image.changed) <= _FEW_CHANGES else MemoryImage(image.flat, {})
-        return mmap.mmap(self._image.file.descriptor, self.size, flags=mmap.MAP_PRIVATE | _NO_RESERVE)
 
     @property
     def file(self) -> int | None:
@@ -188,14 +186,14 @@ class GuestMemory:
 
     def _adopt(self, image: MemoryImage) -> None:
         """Hold that from now on, at the same place in the host."""
-        place = ctypes.c_void_p(self.host_address)
-        flags = mmap.MAP_PRIVATE | _NO_RESERVE | _FIXED
-        protection = mmap.PROT_READ | mmap.PROT_WRITE
-        mapped = _HOST_MAP(place, self.size, protection, flags, image.file.descriptor, 0)
-        if mapped != self.host_address:
-            raise OSError(ctypes.get_errno(), "the host cannot map guest memory anew")
+        self._map_file(image.file.descriptor, mmap.MAP_PRIVATE | _NO_RESERVE)
         self._image = image
         self._write_pages(image.changed)
+
+    def _map_file(self, file: int, flags: int) -> None:
+        place, protection = ctypes.c_void_p(self.host_address), mmap.PROT_READ | mmap.PROT_WRITE
+        if _HOST_MAP(place, self.size, protection, flags | _FIXED, file, 0) != self.host_address:
+            raise OSError(ctypes.get_errno(), "the host cannot map guest memory")
 
     def _write_pages(self, pages: Mapping[int, bytes]) -> None:
         for page, content in pages.items():
@@ -206,11 +204,13 @@ class GuestMemory:
 
         Costs by what differs if it was frozen from this memory, or one that began with the same image.
         """
+        _refuse_other_size(image, self.size)
         own = self._image
         if own is None or own.file is not image.file:
-            if own is None:
-                self._close_file()
-            self._adopt(image if len(image.changed) <= _FEW_CHANGES else MemoryImage(image.flat, {}))
+            image = _to_share(image)
+        if own is None or own.file is not image.file:
+            self._adopt(image)
+            self._close_file()
             return [(0, self.size // PAGE)]
         copies = self._copies()
         for first, end in copies:
@@ -268,3 +268,15 @@ class GuestMemory:
 
     def __repr__(self) -> str:
         return f"GuestMemory(base={self.base:#x}, size={self.size:#x})"
+
+
+def _to_share(image: MemoryImage) -> MemoryImage:
+    """What to begin with: an image that lacks little has that copied in, of another a whole file is made."""
+    return image if len(image.changed) <= _FEW_CHANGES else MemoryImage(image.flat, {})
+
+
+def _refuse_other_size(image: MemoryImage | None, size: int) -> None:
+    if image is not None and image.size != size:
+        raise BadConfiguration(
+            f"an image of {image.size} bytes is no content for a memory of {size} bytes: give it as much memory"
+        )
