@@ -28,6 +28,7 @@ from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
 from hypernest.memory import GuestMemory
 
+_KINDS = {int(kind): kind for kind in Kind}
 POOL_BYTES = 64 << 20  # room for predecoded code; when it is full, everything is decoded anew
 MAX_HARTS = 8
 
@@ -137,17 +138,11 @@ class InterpreterEngine(Untranslated):
             self._flush(hart.address)
 
     def interception(self, hart: HartState) -> Interception:
-        kind = Kind(self._get(hart, "hooked"))
-        traps = kind in (Kind.TRAP, Kind.INTERRUPT)
-        return Interception(
-            kind,
-            self._get(hart, "hook_address"),
-            self._get(hart, "hook_size"),
-            self._get(hart, "hook_value"),
-            self._get(hart, "hook_physical"),
-            self._get(hart, "hook_last"),
-            self._get(hart, "trap_cause") if traps else 0,
-        )
+        first = self._words.offsets["hooked"]
+        number, *about = hart.words[first : self._words.offsets["hook_last"] + 1]
+        kind = _KINDS[number]
+        traps = kind is Kind.TRAP or kind is Kind.INTERRUPT
+        return Interception(kind, *about, self._get(hart, "trap_cause") if traps else 0)
 
     def run(self, hart: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
         if passing:

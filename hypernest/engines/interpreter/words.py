@@ -70,7 +70,7 @@ SCALARS = (
     "slice_left",  # steps of the slice in which the last run ended
     "watching",  # the kinds (see `engines/watched.py`) of which the host watches something: see `native/watching.ll`
     "passing",  # the kinds that do not hold up the next step
-    "hooked",  # the kind of what has ended the run before it happened, 0 if nothing has
+    "hooked",  # the kind of what has ended the run before it happened, 0 if nothing has; what follows is about it
     "hook_address",
     "hook_size",
     "hook_value",
