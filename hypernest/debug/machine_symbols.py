@@ -1,13 +1,15 @@
-"""The symbols of a machine's guest: of what was loaded, of files that the user adds, of the Linux that runs."""
+"""Names of a machine's addresses: of what was loaded, of files that the user adds, of the Linux that runs."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from hypernest.debug.dwarf.lines import SourceLine
 from hypernest.debug.kallsyms import KernelSymbols, find_kernel
-from hypernest.debug.places import find_place
-from hypernest.debug.symbol_files import program_symbols, read_symbols
+from hypernest.debug.places import NoSuchPlace, find_place
+from hypernest.debug.program import DebugProgram
 from hypernest.debug.symbols import Symbol, SymbolOffset, SymbolTable
 from hypernest.errors import BadValue
 from hypernest.isa.riscv.state import Privilege
@@ -30,30 +32,35 @@ class MachineSymbols:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._added: list[SymbolTable] = []
+        self._added: list[DebugProgram] = []
         self._programs: tuple[Loaded, ...] = ()
-        self._loaded: list[SymbolTable] = []
+        self._loaded: list[DebugProgram] = []
         self._kernel: KernelSymbols | None = None
         self._searched: tuple[object, int] | None = None
 
     def add(self, source: Source, offset: int = 0) -> None:
-        """Take the names of an ELF program or a list such as System.map, too; `offset` is added to its addresses.
+        """Know an ELF program or a list such as System.map, too; `offset` is added to its addresses.
 
         Raises `BadImage` if it is neither, or damaged, or has no names of code.
         """
         if not -(1 << 64) < offset < 1 << 64:
             raise BadValue(f"{offset:#x} is no distance between addresses: give one of 64 bits")
-        self._added.insert(0, read_symbols(source).moved(offset))
+        self._added.insert(0, DebugProgram.added(source, offset))
+
+    @property
+    def programs(self) -> list[DebugProgram]:
+        """The files in the order in which they are asked."""
+        programs = self._machine.programs
+        if programs is not self._programs:
+            self._loaded = [DebugProgram.loaded(program) for program in programs]
+            self._programs = programs
+        return [*self._added, *self._loaded]
 
     @property
     def tables(self) -> list[SymbolTable]:
         """The tables in the order in which they are asked."""
-        programs = self._machine.programs
-        if programs is not self._programs:
-            self._loaded = [program_symbols(program) for program in programs]
-            self._programs = programs
         kernel = self._find_kernel()
-        return [*self._added, *self._loaded, *([kernel.table] if kernel is not None else [])]
+        return [*(each.table for each in self.programs), *([kernel.table] if kernel is not None else [])]
 
     def _find_kernel(self) -> KernelSymbols | None:
         memory = self._machine.memory
@@ -101,18 +108,52 @@ class MachineSymbols:
         While `hart` (by default the one that runs) does not translate addresses, those of physical memory are known,
         too, for a kernel that is linked elsewhere.
         """
-        tables = self.tables
-        searched = [(table, address) for table in tables]
-        if not _translates(hart or self._machine.running_hart):
-            searched += [(table, address + table.physical_offset) for table in tables if table.physical_offset]
-        for table, at in searched:
-            if found := table.find(at) or table.find_other(at):
-                return found
+        translates = self._translates(hart)
+        for table in self.tables:
+            for at in _meanings(address, table, translates):
+                if found := table.find(at) or table.find_other(at):
+                    return found
         return None
+
+    def line(self, address: int, hart: MachineHart | None = None) -> SourceLine | None:
+        """(file, line) of the source that the instruction at a virtual address was made of; None if nobody tells.
+
+        Raises `BadImage` if a file's debug information is damaged.
+        """
+        translates = self._translates(hart)
+        for program in self.programs:
+            for at in _meanings(address, program.table, translates):
+                if found := program.line(at):
+                    return found
+        return None
+
+    def address_of_line(self, file: str, line: int) -> int:
+        """The lowest address of the code that a line of the source was made into, or of the next line that has any.
+
+        `file` is the end of a path: `main.c`, `lib/main.c`. Raises `NoSuchPlace` if there is no such file or line,
+        `BadImage` if a file's debug information is damaged.
+        """
+        for program in self.programs:
+            places = [place for place in program.lines.places(file) if place[0] >= line]
+            if places:
+                return min(places)[1] + program.shift
+        files = {path for program in self.programs for path in program.lines.files}
+        if any(f"/{path}".endswith(f"/{file}") for path in files):
+            raise NoSuchPlace(f"{file} has no code at line {line} or behind it: give a line before.")
+        near = difflib.get_close_matches(file, {path.rpartition("/")[2] for path in files}, n=1)
+        hint = f"(did you mean {near[0]}?)." if near else "whose lines are known: add a program that was built with -g."
+        raise NoSuchPlace(f"there is no source file {file!r} {hint}")
+
+    def _translates(self, hart: MachineHart | None) -> bool:
+        one = hart or self._machine.running_hart
+        return one["priv"] != Privilege.MACHINE and one["satp"] >> _MODE != 0
 
     def __repr__(self) -> str:
         return f"<{len(self)} symbols of {len(self.tables)} programs>"
 
 
-def _translates(hart: MachineHart) -> bool:
-    return hart["priv"] != Privilege.MACHINE and hart["satp"] >> _MODE != 0
+def _meanings(address: int, table: SymbolTable, translates: bool) -> tuple[int, ...]:
+    """An address as it is and, where it may be one of physical memory, as the program is linked."""
+    if translates or not table.physical_offset:
+        return (address,)
+    return address, address + table.physical_offset

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from struct import Struct
 
+from hypernest.debug.elf_file import ElfFile, ElfSection, is_elf
 from hypernest.debug.symbols import LONGEST_NAME, Symbol, SymbolTable, readable
 from hypernest.machine.boot import Loaded
 from hypernest.machine.boot_files import BootFile, Source
 
-_ELF = b"\x7fELF"
-_IDENTITY = b"\x7fELF\x02\x01"  # 64 bits, little-endian
-_HEADER = Struct("<16xHH4x8xQQ6xHHHHH")  # type, machine, phoff, shoff, phentsize, phnum, shentsize, shnum, shstrndx
-_RISCV, _LOAD, _EXECUTABLE_SEGMENT = 243, 1, 1
-_PROGRAM_HEADER = Struct("<IIQQQQQQ")
-_SECTION_HEADER = Struct("<IIQQQQIIQQ")
+_EXECUTABLE_SEGMENT = 1
 _SYMBOL = Struct("<IBBHQQ")
 _SYMBOL_TABLE, _DYNAMIC_SYMBOL_TABLE = 2, 11
 _LOADED_SECTION, _EXECUTABLE_SECTION = 2, 4
@@ -39,13 +35,18 @@ def read_symbols(source: Source) -> SymbolTable:
 
     Raises `BadImage` if the file is neither, is damaged or holds no symbols of code.
     """
-    file = BootFile(source, "symbols file")
-    if file.read(0, 4) == _ELF:
-        table = _read_elf(file, None)
-        if not len(table):
-            raise file.bad("has no symbols, it was stripped: give the file as it was linked")
-        return table
-    return _read_list(file)
+    return symbols_of_file(BootFile(source, "symbols file"))[0]
+
+
+def symbols_of_file(file: BootFile) -> tuple[SymbolTable, ElfFile | None]:
+    """The same of a file that is open, and what else is in it if it is an ELF program."""
+    if not is_elf(file):
+        return _read_list(file), None
+    elf = ElfFile(file)
+    table = elf_symbols(elf)
+    if not len(table):
+        raise file.bad("has no symbols, it was stripped: give the file as it was linked")
+    return table, elf
 
 
 def program_symbols(program: Loaded) -> SymbolTable:
@@ -54,42 +55,22 @@ def program_symbols(program: Loaded) -> SymbolTable:
     Raises `BadImage` if they are damaged.
     """
     file = BootFile(program.source, program.what)
-    return _read_elf(file, program.address) if file.read(0, 4) == _ELF else SymbolTable(())
+    if not is_elf(file):
+        return SymbolTable(())
+    elf = ElfFile(file)
+    return elf_symbols(elf, elf.shift(program.address))
 
 
 # --- ELF -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    kind: int
-    flags: int
-    address: int
-    offset: int
-    size: int
-    link: int
-
-
-def _read_elf(file: BootFile, loaded_at: int | None) -> SymbolTable:
-    header = file.read(0, _HEADER.size)
-    if len(header) < _HEADER.size or header[: len(_IDENTITY)] != _IDENTITY:
-        raise file.bad("is no ELF file for a 64-bit little-endian machine: give one for RISC-V")
-    _, machine, programs_at, sections_at, program_size, programs, section_size, sections, _ = _HEADER.unpack(header)
-    if machine != _RISCV:
-        raise file.bad("is an ELF file for another machine: give one for RISC-V")
-    shift, offset = 0, 0
-    segments = _rows(file, programs_at, program_size, programs, _PROGRAM_HEADER)
-    loaded = [row for row in segments if row[0] == _LOAD and row[6]]
-    if loaded_at is not None and loaded:
-        shift = loaded_at - loaded[0][4]
-    for _, flags, _, virtual, physical, *_ in loaded:
-        if flags & _EXECUTABLE_SEGMENT:
-            offset = virtual - physical
-            break
-    headers = [_Section(*row[1:7]) for row in _rows(file, sections_at, section_size, sections, _SECTION_HEADER)]
+def elf_symbols(elf: ElfFile, shift: int = 0) -> SymbolTable:
+    """The symbols of an ELF program, `shift` behind where it is linked; none if it was stripped."""
+    code_segment = next((each for each in elf.segments if each.flags & _EXECUTABLE_SEGMENT), None)
+    offset = 0 if code_segment is None else code_segment.virtual - code_segment.physical
     for kind in (_SYMBOL_TABLE, _DYNAMIC_SYMBOL_TABLE):
-        table = next((section for section in headers if section.kind == kind), None)
-        symbols = list(_entries(file, headers, table)) if table is not None else []
+        table = next((section for section in elf.sections if section.kind == kind), None)
+        symbols = list(_entries(elf, table)) if table is not None else []
         code = [symbol for symbol in symbols if symbol.is_code]
         if kind == _DYNAMIC_SYMBOL_TABLE:
             # It has a few names only, and what has no size would swallow all that follows.
@@ -99,21 +80,6 @@ def _read_elf(file: BootFile, loaded_at: int | None) -> SymbolTable:
             others = [each for each in symbols if each not in kept]
             return SymbolTable(_with_ends(kept, shift), offset, [each.moved(shift) for each in others])
     return SymbolTable(())
-
-
-def _rows(file: BootFile, offset: int, size: int, count: int, row: Struct) -> list[tuple[int, ...]]:
-    if not offset or not count:
-        return []
-    data = file.read(offset, size * count) if size == row.size and offset < file.size else b""
-    if len(data) < row.size * count:
-        raise file.bad("has damaged ELF tables: build it again")
-    return list(row.iter_unpack(data))
-
-
-def _contents(file: BootFile, section: _Section) -> bytes:
-    if section.offset + section.size > file.size:
-        raise file.bad("has a damaged symbol table: build it again")
-    return file.read(section.offset, section.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +104,11 @@ class _Entry:
         return self.start, not self.size, not self.is_function, self.is_weak, len(self.name)
 
 
-def _entries(file: BootFile, sections: list[_Section], table: _Section) -> Iterator[_Entry]:
+def _entries(elf: ElfFile, table: ElfSection) -> Iterator[_Entry]:
+    sections = elf.sections
     if table.link >= len(sections):
-        raise file.bad("has a damaged symbol table: build it again")
-    names = _contents(file, sections[table.link])
-    data = _contents(file, table)
+        raise elf.file.bad("has a damaged symbol table: build it again")
+    names, data = elf.contents(sections[table.link]), elf.contents(table)
     for name_at, info, _, index, value, size in _SYMBOL.iter_unpack(data[: len(data) // _SYMBOL.size * _SYMBOL.size]):
         if not 0 < index < len(sections) or info & 15 not in (_NO_TYPE, _OBJECT, _FUNCTION):
             continue

@@ -45,6 +45,7 @@ from hypernest.machine.statistics import Statistics, Totals
 from hypernest.memory import MemoryImage
 
 if TYPE_CHECKING:
+    from hypernest.debug.backtrace import Frame
     from hypernest.debug.disassembly import Instruction
     from hypernest.debug.machine_symbols import MachineSymbols
     from hypernest.engines.hart_state import HartState
@@ -509,6 +510,15 @@ class Machine:
         one = self.harts[hart]
         start = one.pc if address is None else self.symbols.resolve(address)
         return disassemble(one.memory, start, count, lambda at: self.symbols.find(at, one))
+
+    def backtrace(self, hart: int = 0, limit: int = 256) -> Sequence[Frame]:
+        """The functions in which `hart` is, the innermost first: where each goes on, its symbol, line and CFA.
+
+        Raises `BadImage` if a program's debug information is damaged.
+        """
+        from hypernest.debug.backtrace import backtrace
+
+        return backtrace(self, hart, limit)
 
     @property
     def programs(self) -> tuple[Loaded, ...]:
