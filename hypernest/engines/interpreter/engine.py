@@ -139,10 +139,11 @@ class InterpreterEngine(Untranslated):
 
     def interception(self, hart: HartState) -> Interception:
         first = self._words.offsets["hooked"]
-        number, *about = hart.words[first : self._words.offsets["hook_last"] + 1]
+        number, address, size, value, physical, last = hart.words[first : self._words.offsets["hook_last"] + 1]
         kind = _KINDS[number]
         traps = kind is Kind.TRAP or kind is Kind.INTERRUPT
-        return Interception(kind, *about, self._get(hart, "trap_cause") if traps else 0)
+        cause = self._get(hart, "trap_cause") if traps else 0
+        return Interception(kind, address, size, value, physical, last, cause)
 
     def run(self, hart: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
         if passing:
