@@ -10,6 +10,7 @@ from hypernest.memory import GuestMemory
 
 if TYPE_CHECKING:
     from hypernest.engines.interpreter.native_code import NativeCode
+    from hypernest.engines.translator.library import RegionLibrary
 
 ENGINES = ("auto", "reference", "interpreter", "translator")
 MEMORY_PATHS = ("soft", "host")
@@ -26,6 +27,7 @@ class EngineMaker:
         self.name = "translator" if name == "auto" else name
         self.memory_path = memory_path
         self._native: NativeCode | None = None
+        self._library: RegionLibrary | None = None
 
     def __call__(self, isa: Isa, memory: GuestMemory, devices: Devices) -> Engine:
         if self.name == "reference":
@@ -41,5 +43,9 @@ class EngineMaker:
             return InterpreterEngine(isa, memory, devices, native=self._native)
         from hypernest.engines.translator import TranslatorEngine
         from hypernest.engines.translator.host_pages import MemoryPath
+        from hypernest.engines.translator.library import RegionLibrary
 
-        return TranslatorEngine(isa, memory, devices, memory_path=MemoryPath(self.memory_path), native=self._native)
+        if self._library is None:
+            self._library = RegionLibrary(self._native.folder)
+        path = MemoryPath(self.memory_path)
+        return TranslatorEngine(isa, memory, devices, memory_path=path, native=self._native, library=self._library)

@@ -51,7 +51,7 @@ def wait_for_regions(machine: Machine) -> None:
     assert isinstance(engine, TranslatorEngine)
     deadline = time.monotonic() + 30
     machine.run(10_000)
-    while engine._compiler.outstanding:
+    while engine._library.compiler.outstanding:
         assert time.monotonic() < deadline, "compiling takes too long"
         machine.run(10_000)
     assert not engine.problem

@@ -52,7 +52,7 @@ class DirectedTranslator(TranslatorEngine):
         memory_path: MemoryPath = MemoryPath.SOFT,
     ) -> None:
         super().__init__(isa, memory, devices, cache, memory_path)
-        self._store = _Forgetful()  # type: ignore[assignment]
+        self._shelf.store = _Forgetful()  # type: ignore[assignment]
         self._set_shared("hot", 0)  # samples that are never reached
 
     def translate(self, page: int, heads: Iterable[int], executed: bytes | None = None) -> list[int]:
@@ -78,7 +78,7 @@ class DirectedTranslator(TranslatorEngine):
 
     def forget(self) -> None:
         """As if nothing had been executed yet."""
-        self._make_room()
+        self._library.make_room()
 
     def translate_some(self, random: Random, pages: Iterable[int], most: int) -> list[int]:
         """Regions with up to `most` random heads in each page, among what was executed."""

@@ -120,4 +120,5 @@ def answer(data: bytes) -> bytes:
         covered = compiled.region.covered
         record = Record(entries[0], entries, first, last, size, covered, spent, compiled.start, compiled.code)
         records.append(encode(record))
-    return encode(Reply(request.page, page_digest(request.code), records, refused, problem, request.left_out))
+    digest, path = page_digest(request.code), request.memory_path
+    return encode(Reply(request.page, digest, records, refused, problem, request.left_out, path))

@@ -20,39 +20,26 @@ from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter.engine import InterpreterEngine
 from hypernest.engines.interpreter.native_code import NativeCode
-from hypernest.engines.interpreter.object_code import generator, source_digest
+from hypernest.engines.interpreter.object_code import source_digest
 from hypernest.engines.interpreter.words import COVERED_AT, EXPORTS, HEAT_ENTRIES, REPORTS
-from hypernest.engines.translator.arena import Arena, ArenaFull
 from hypernest.engines.translator.compiler import answer, page_digest
-from hypernest.engines.translator.compiler_process import CompilerProcess
 from hypernest.engines.translator.host_pages import WINDOW_MODE, HostPages, MemoryPath
+from hypernest.engines.translator.library import PlacedRegion, RegionLibrary
 from hypernest.engines.translator.record import Record, Request, decode_record, decode_reply, encode
-from hypernest.engines.translator.store import RegionStore
 from hypernest.engines.watched import Kind, Watched
 from hypernest.host_memory import peak_memory
 from hypernest.isa.isa import Isa
 from hypernest.memory import GuestMemory
 
-ARENA_BYTES = 64 << 20
 HOT = 4  # samples, of some 3,000 steps each, that make a place hot
 MOST_OUTSTANDING = 2  # requests: one is compiled, one waits, so that what is hottest then comes next
 PAGE = 4096
-_COMPILER = "hypernest.engines.translator.compiler:answer"
 
 _EXECUTED = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)
 _ADOPT = ctypes.CFUNCTYPE(
     ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64
 )
 _FORGET = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-
-
-@dataclass
-class _Installable:
-    """A region whose code is in the arena."""
-
-    record: Record
-    address: int
-    bytes: bytes  # of the page, from `first` to `last`
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +74,15 @@ class TranslatorEngine(InterpreterEngine):
         cache: Path | None = None,
         memory_path: MemoryPath = MemoryPath.SOFT,
         native: NativeCode | None = None,
+        library: RegionLibrary | None = None,
     ) -> None:
+        """`native` and `library` are what other engines have loaded and translated, to share it."""
         super().__init__(isa, memory, devices, cache, native)
         self.counts = TranslationCounts()
-        self._problems: list[str] = []
-        self._known: dict[bytes, dict[int, _Installable]] = {}
-        self._partial: set[bytes] = set()  # digests of pages of which a region was made around watched instructions
+        self._library = library or RegionLibrary(self._native.folder)
+        self._begin_where_forked()
+        self._news = self._library.join(self)
         self._wanted: dict[int, set[int]] = {}
-        self._sizes: dict[int, int] = {}  # of regions, in instructions, by their address
-        self._compiler = CompilerProcess(_COMPILER)
         self._pures = self.native_text("hypernest_pure_names").split()
         self._executed_bits = ctypes.create_string_buffer(256)
         self._executed = _EXECUTED(self.native_address("hypernest_executed"))
@@ -104,33 +91,37 @@ class TranslatorEngine(InterpreterEngine):
         self._kept = {self._exports[EXPORTS.index(name)] for name in ("guarded", "uncovered")}
         self._heat = (ctypes.c_uint16 * HEAT_ENTRIES)()
         self._queue = (ctypes.c_uint64 * REPORTS)()
-        try:
-            self._arena = Arena(ARENA_BYTES)
-        except (OSError, AttributeError) as error:
-            self._problems.append(f"the host gives no executable memory ({error}).")
-            self._arena = Arena(0)
         self._host_pages = self._make_host_pages() if memory_path is MemoryPath.HOST else None
         self._memory_path = MemoryPath.SOFT if self._host_pages is None else MemoryPath.HOST
-        self._folder = self._native.folder
-        self._store = RegionStore(self._folder, generator(f"region, {self._memory_path}"))
-        if not self._arena.size:
-            return
+        self._use_arena()
+
+    def _use_arena(self) -> None:
+        """Let hot places be found, and their regions be in the library's arena."""
+        self._shelf = self._library.shelf(self._memory_path)
+        arena = self._library.arena
         self._set_shared("hot", HOT)
-        self._set_shared("arena", self._arena.address)
-        self._set_shared("arena_size", ARENA_BYTES)
+        self._set_shared("arena", arena.address)
+        self._set_shared("arena_size", arena.size)
         self._set_shared("report_queue", ctypes.addressof(self._queue))
-        self._set_shared("heat", ctypes.addressof(self._heat))
+        self._set_shared("heat", ctypes.addressof(self._heat) if arena.size else 0)
+
+    def _begin_where_forked(self) -> None:
+        """In a process that was forked off, do without the regions and the compiler of the process before."""
+        if self._library.is_foreign():
+            for engine in self._library.begin_here():
+                engine.forget_regions()
+                engine._use_arena()
 
     def _make_host_pages(self) -> HostPages | None:
         """The other memory path; None, and a problem, where the host does not have what it takes."""
         map_page, ram = self.native_address("hypernest_map_page"), self._memory.host_address
-        arena = self._arena.address, self._arena.size
-        if not self._arena.size or self._memory.file is None:
+        arena = self._library.arena.address, self._library.arena.size
+        if not self._library.arena.size or self._memory.file is None:
             return None
         try:
             made = HostPages(self._memory.file, self._memory.size // PAGE, map_page, ram, arena)
         except OSError as error:
-            self._problems.append(f"host pages are not possible here ({error}); the software path is used.")
+            self._library.problems.append(f"host pages are not possible here ({error}); the software path is used.")
             return None
         self._set_shared("memory_file", made.file)
         self._set_shared("writable_at", made.writable_at)
@@ -142,34 +133,33 @@ class TranslatorEngine(InterpreterEngine):
             try:
                 self._set(hart, "windows", self._host_pages.add(hart))
             except OSError as error:
-                self._problems.append(f"host pages are not possible here ({error}); the software path is used.")
+                self._library.problems.append(f"host pages are not possible here ({error}); the software path is used.")
                 self._use_soft_path()
         return hart
 
     @property
     def problem(self) -> str | None:
         """What keeps hot code in the interpreter, a sentence for the user; None if nothing does."""
-        found = [*self._problems, *filter(None, (self._compiler.problem, self._store.problem))]
-        return found[0] if found else None
+        return self._library.problem
 
     @property
     def translation(self) -> Mapping[str, float]:
         """What translating has cost and given so far."""
+        compiler = self._library.compiler
         names = ("steps_translated", "steps_interpreted", "left_slowly", "left_carefully", "left_to_unknown_page")
         return {
             **asdict(self.counts),
             **{name: self._shared_value(name) for name in names},
-            "code_bytes": self._arena.used,
-            "worker_peak_memory_bytes": peak_memory(self._compiler.pid) if self._compiler.pid else 0,
+            "code_bytes": self._library.arena.used,
+            "worker_peak_memory_bytes": peak_memory(compiler.pid) if compiler.pid else 0,
         }
 
     def close(self) -> None:
         """End the compiler's process and keep what it made. The engine can go on, in the interpreter."""
-        self._compiler.close()
-        self._store.close()
+        self._library.leave(self)
         if self._host_pages is not None:  # regions must not run without their windows
             self._set_shared("heat", 0)
-            self._make_room()
+            self.forget_regions()
             self._host_pages.close()
             for hart in self._harts.values():
                 self._set(hart, "windows_used", 0)
@@ -188,24 +178,48 @@ class TranslatorEngine(InterpreterEngine):
 
     def _forget_partial(self) -> None:
         """Regions around instructions that were watched or not reached yet can be better now."""
-        for digest in self._partial:
-            self._known.pop(digest, None)
-        self._partial.clear()
+        with self._library.lock:
+            for digest in self._shelf.partial:
+                self._shelf.pages.pop(digest, None)
+            self._shelf.partial.clear()
 
     def run(self, hart: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
         if self._host_pages is not None:
             self._host_pages.ready()
-        why = super().run(hart, steps, passing)
+        library = self._library
+        self._begin_where_forked()
+        with library.lock:
+            library.running += 1
+        try:
+            why = super().run(hart, steps, passing)
+        finally:
+            with library.lock:
+                library.running -= 1
         if self._memory_path is MemoryPath.HOST and hart["satp"] >> 60 > WINDOW_MODE:
             self._use_soft_path()
+        if self._shared_value("reports") or self._wanted or library.compiler.outstanding or self._news:
+            with library.lock:
+                self._look_around()
+        return why
+
+    def _look_around(self) -> None:
+        """Between two runs: what is hot, what has come, what is to be asked for."""
+        compiler = self._library.compiler
         if self._shared_value("reports"):
             self._look()
-        if self._wanted and self._compiler.outstanding < MOST_OUTSTANDING:
+        while self._news:
+            page, region = self._news.popleft()
+            self._install(page, region, self._page(page))
+        if self._wanted and compiler.outstanding < MOST_OUTSTANDING:
             self._submit()
-        if self._compiler.outstanding:
-            for reply in self._compiler.poll():
+        if compiler.outstanding:
+            for reply in compiler.poll():
                 self._receive(reply)
-        return why
+
+    def _page(self, page: int) -> bytes:
+        """The bytes of a page of RAM, by its number; of none if there is no such page here."""
+        address = self._memory.base + page * PAGE
+        return self._memory.read(address, PAGE) if self._memory.contains(address, PAGE) else b""
 
     def leave_memory_file(self) -> None:
         if self._memory_path is MemoryPath.HOST:
@@ -214,9 +228,12 @@ class TranslatorEngine(InterpreterEngine):
     def _use_soft_path(self) -> None:
         """The guest uses addresses that windows do not hold: begin anew, and stay there."""
         self._memory_path = MemoryPath.SOFT
-        self._make_room()
-        self._store.close()
-        self._store = RegionStore(self._folder, generator(f"region, {self._memory_path}"))
+        self.forget_regions()
+        self._shelf = self._library.shelf(self._memory_path)
+
+    def forget_regions(self) -> None:
+        """Execute nothing that is translated, until it is found hot again."""
+        self._forget(ctypes.addressof(self._shared))
 
     # --- from what is hot to requests --------------------------------------------------------------------------------
 
@@ -234,12 +251,12 @@ class TranslatorEngine(InterpreterEngine):
             self._consider(page, heads)
 
     def _consider(self, page: int, heads: list[int]) -> None:
-        code = self._memory.read(self._memory.base + page * PAGE, PAGE)
+        code = self._page(page)
         digest = page_digest(code)
-        known = self._known.get(digest)
+        known = self._shelf.pages.get(digest)
         if known is None:
-            known = self._known[digest] = {}
-            for data in self._store.load(digest):
+            known = self._shelf.pages[digest] = {}
+            for data in self._shelf.store.load(digest):
                 record = decode_record(data)
                 if record is not None:
                     self._place(known, record, code)
@@ -249,7 +266,7 @@ class TranslatorEngine(InterpreterEngine):
             self._install(page, each, code)
         entries = {entry for each in usable for entry in each.record.entries}
         wanted = [head for head in heads if head not in entries]
-        if wanted and self._compiler.alive:
+        if wanted and self._library.compiler.alive:
             self._wanted.setdefault(page, set()).update(wanted)
 
     def _submit(self) -> None:
@@ -259,13 +276,13 @@ class TranslatorEngine(InterpreterEngine):
         self._wanted[page].remove(head)
         if not self._wanted[page]:
             del self._wanted[page]
-        code = self._memory.read(self._memory.base + page * PAGE, PAGE)
-        known = self._known.get(page_digest(code), {})
+        code = self._page(page)
+        known = self._shelf.pages.get(page_digest(code), {})
         if any(head in each.record.entries for each in self._usable(page, known)):
             return
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
             targets = list(dict.fromkeys([*self._wanted.get(page, ()), *known]))
-            self._compiler.submit(encode(self._request(page, code, [head], targets)))
+            self._library.compiler.submit(encode(self._request(page, code, [head], targets)))
 
     def _request(self, page: int, code: bytes, heads: list[int], targets: list[int]) -> Request:
         """What to ask of the compiler, `_executed_bits` being those of the page."""
@@ -281,7 +298,7 @@ class TranslatorEngine(InterpreterEngine):
 
         For tests and tools: it takes as long as it takes. Heads that were not executed are compiled as well.
         """
-        code = self._memory.read(self._memory.base + page * PAGE, PAGE)
+        code = self._page(page)
         if self._executed(ctypes.addressof(self._shared), page, self._executed_bits):
             self._receive(answer(encode(self._request(page, code, heads, heads))))
 
@@ -298,7 +315,7 @@ class TranslatorEngine(InterpreterEngine):
         blocks = memoryview(self._code_pages).cast("Q")
         for page in (number for number, block in enumerate(blocks) if block):
             address = self._memory.base + page * PAGE
-            known = self._known.get(page_digest(self._memory.read(address, PAGE)), {})
+            known = self._shelf.pages.get(page_digest(self._page(page)), {})
             for head, each in sorted(known.items()):
                 if ctypes.c_uint64.from_address(blocks[page] + 8 * head).value == each.address:
                     found.append(InstalledRegion(address, each.record))
@@ -317,7 +334,7 @@ class TranslatorEngine(InterpreterEngine):
         handlers = memoryview(slots).cast("Q")[::2]
         return sum(1 << at for at, handler in enumerate(handlers) if handler in self._kept)
 
-    def _usable(self, page: int, known: Mapping[int, _Installable]) -> list[_Installable]:
+    def _usable(self, page: int, known: Mapping[int, PlacedRegion]) -> list[PlacedRegion]:
         """Regions that have none of the page's watched instructions."""
         guards = self._guarded_slots(page)
         return [each for each in known.values() if not guards & int.from_bytes(each.record.covered, "little")]
@@ -328,53 +345,39 @@ class TranslatorEngine(InterpreterEngine):
         try:
             reply = decode_reply(data)
         except msgspec.MsgspecError:
-            self._problems.append("the compiler's answer could not be read.")
+            self._library.problems.append("the compiler's answer could not be read.")
             return
         self.counts.regions_refused += len(reply.refused)
         if reply.problem:
-            self._problems.append(f"LLVM could not compile a region ({reply.problem}).")
-        code = self._memory.read(self._memory.base + reply.page * PAGE, PAGE)
+            self._library.problems.append(f"LLVM could not compile a region ({reply.problem}).")
+        code = self._page(reply.page)
         unchanged = page_digest(code) == reply.digest
-        known = self._known.setdefault(reply.digest, {})
+        if reply.memory_path != self._memory_path:
+            return  # asked for before the path was changed
+        known = self._shelf.pages.setdefault(reply.digest, {})
         for each in reply.records:
             record = decode_record(each)
             if record is None:
                 continue
             if reply.left_out:
-                self._partial.add(reply.digest)
+                self._shelf.partial.add(reply.digest)
             else:
-                self._store.save(reply.digest, record.head, each)
+                self._shelf.store.save(reply.digest, record.head, each)
             self.counts.regions_compiled += 1
             self.counts.compile_seconds += record.microseconds / 1e6
             self.counts.compiled_instructions += record.instructions
             if unchanged and (made := self._place(known, record, code)):
                 self._install(reply.page, made, code)
+                self._library.tell(self, reply.page, made)
 
-    def _place(self, known: dict[int, _Installable], record: Record, code: bytes) -> _Installable | None:
-        """Bring a region's code into the arena; None if it is larger than that."""
-        if len(record.code) > self._arena.size:
-            return None
-        try:
-            address = self._arena.add(record.code)
-        except ArenaFull:
-            self._make_room()
-            address = self._arena.add(record.code)
-        made = _Installable(record, address + record.start, code[record.first : record.last + 1])
-        known[record.head] = made
-        self._sizes[made.address] = record.instructions
-        return made
+    def _place(self, known: dict[int, PlacedRegion], record: Record, code: bytes) -> PlacedRegion | None:
+        before = len(self._library.sizes)
+        placed = self._library.place(known, record, code)
+        if before and len(self._library.sizes) < before:
+            self.counts.regions_evicted += before
+        return placed
 
-    def _make_room(self) -> None:
-        """Begin anew: nothing is translated any more, and what is still hot will be found again."""
-        self._forget(ctypes.addressof(self._shared))
-        self.counts.regions_evicted += sum(len(each) for each in self._known.values())
-        for known in self._known.values():
-            known.clear()
-        self._known.clear()
-        self._sizes.clear()
-        self._arena.clear()
-
-    def _install(self, page: int, region: _Installable, code: bytes) -> None:
+    def _install(self, page: int, region: PlacedRegion, code: bytes) -> None:
         record = region.record
         if code[record.first : record.last + 1] != region.bytes or not self._usable(page, {0: region}):
             return
@@ -383,7 +386,7 @@ class TranslatorEngine(InterpreterEngine):
             return
         for entry in record.entries:
             handler = ctypes.c_uint64.from_address(slots + 8 * entry)
-            if entry == record.head or self._sizes.get(handler.value, 0) < record.instructions:
+            if entry == record.head or self._library.sizes.get(handler.value, 0) < record.instructions:
                 handler.value = region.address
         covered = (ctypes.c_uint8 * len(record.covered)).from_address(slots + COVERED_AT)
         both = int.from_bytes(covered, "little") | int.from_bytes(record.covered, "little")

@@ -42,6 +42,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     refused: list[int]
     problem: str = ""
     left_out: bytes = b""  # as in the request
+    memory_path: str = "soft"
 
 
 _record = msgspec.msgpack.Decoder(Record)

@@ -12,7 +12,7 @@ from hypernest.devices.bus import Bus
 from hypernest.engines.engine import Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter import InterpreterEngine
-from hypernest.engines.translator import TranslatorEngine, engine
+from hypernest.engines.translator import TranslatorEngine, engine, library
 from hypernest.engines.translator.arena import Arena
 from hypernest.engines.translator.compiler import Compiler, answer
 from hypernest.engines.translator.record import Reply, encode
@@ -97,14 +97,14 @@ def test_hot_code_gets_regions() -> None:
 
 def test_closed_while_compiling_it_leaves_no_process_and_runs_on() -> None:
     made, hart, memory = translating()
-    while not made._compiler.outstanding:
+    while not made._library.compiler.outstanding:
         made.run(hart, 10_000)
-    pid = made._compiler.pid
+    pid = made._library.compiler.pid
     assert pid is not None and exists(pid)
     made.close()
     assert not exists(pid)
     runs_on_rightly(made, hart, memory)
-    assert made._compiler.pid is None and not made.counts.regions_installed
+    assert made._library.compiler.pid is None and not made.counts.regions_installed
 
 
 def test_llvm_fails_on_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,25 +124,25 @@ def test_llvm_fails_on_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("handler", ["echo", "picky", "garble", "spin"])
 def test_the_compiler_process_answers_nonsense(handler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It repeats the request, writes it past the frames, or computes for ever."""
-    monkeypatch.setattr(engine, "_COMPILER", f"handlers:{handler}")
+    monkeypatch.setattr(library, "_COMPILER", f"handlers:{handler}")
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     made, hart, memory = translating()
     deadline = time.monotonic() + 20
-    while not made.problem and not (handler == "spin" and made._compiler.outstanding):
+    while not made.problem and not (handler == "spin" and made._library.compiler.outstanding):
         assert time.monotonic() < deadline
         made.run(hart, 100_000)
         time.sleep(0.001)
     runs_on_rightly(made, hart, memory)
-    pid = made._compiler.pid
+    pid = made._library.compiler.pid
     made.close()
     assert pid is None or not exists(pid)
 
 
 def test_the_compiler_process_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_COMPILER", "no.such.module:answer")
+    monkeypatch.setattr(library, "_COMPILER", "no.such.module:answer")
     made, hart, memory = translating()
     deadline = time.monotonic() + 30
-    while made._compiler.alive:
+    while made._library.compiler.alive:
         assert time.monotonic() < deadline
         made.run(hart, 100_000)
         time.sleep(0.001)
@@ -172,13 +172,13 @@ def no_memory(size: int) -> Arena:
 
 
 def test_the_host_gives_no_executable_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "Arena", no_memory)
+    monkeypatch.setattr(library, "Arena", no_memory)
     made, hart, memory = translating()
     assert made.problem and made.problem.startswith("the host gives no executable memory (")
     runs_on_rightly(made, hart, memory)
     made.translate_now(0, made.executed(0)[:2])
     runs_on_rightly(made, hart, memory)
-    assert made._compiler.pid is None and not made.counts.regions_installed
+    assert made._library.compiler.pid is None and not made.counts.regions_installed
     made.close()
 
 

@@ -11,7 +11,7 @@ from hypernest.engines.engine import Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter import engine as interpreter_engine
 from hypernest.engines.interpreter.words import BLOCK_BYTES
-from hypernest.engines.translator import engine as translator_engine
+from hypernest.engines.translator import library
 from hypernest.isa.assembler import assemble
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.isa.riscv.state import Interrupt, Privilege, Status
@@ -693,7 +693,7 @@ def test_harts_share_code_and_change_it(seed: int) -> None:
 
 
 def test_when_the_arena_is_full_everything_is_found_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(translator_engine, "ARENA_BYTES", 16 << 10)
+    monkeypatch.setattr(library, "ARENA_BYTES", 16 << 10)
     pair = Pair(SIZE, DirectedTranslator)
     run_program(pair, Structured("arena"), "arena", paged=False, rounds=5)
     for number in range(6):
@@ -706,7 +706,7 @@ def test_when_the_arena_is_full_everything_is_found_anew(monkeypatch: pytest.Mon
 
 
 def test_a_region_larger_than_the_arena_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(translator_engine, "ARENA_BYTES", 128)
+    monkeypatch.setattr(library, "ARENA_BYTES", 128)
     pair = Pair(SIZE, DirectedTranslator)
     start = load(pair, LOOP)
     pair.run(100)

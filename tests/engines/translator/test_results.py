@@ -81,7 +81,7 @@ def at_once(machine: Machine, random: Random) -> None:
     for _ in range(3):
         machine.run(random.randrange(200_000, 400_000))
         deadline = time.monotonic() + 60
-        while engine_of(machine)._compiler.outstanding:
+        while engine_of(machine)._library.compiler.outstanding:
             assert time.monotonic() < deadline
             machine.run(1000)
 
@@ -105,7 +105,7 @@ def meanwhile(machine: Machine, random: Random) -> None:
 
 def killed(machine: Machine, random: Random) -> None:
     """The compiler's process is killed, until it is given up."""
-    compiler = engine_of(machine)._compiler
+    compiler = engine_of(machine)._library.compiler
     for _ in range(60):
         machine.run(random.randrange(1, 60_000))
         if compiler.pid is not None and random.random() < 0.5:
@@ -133,8 +133,8 @@ def check(name: str, way: Callable[[Machine, Random], None], seed: str) -> Machi
 def eager(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Two samples are enough, and nothing is found on disk but the interpreter."""
     monkeypatch.setattr(translator_engine, "HOT", 2)
-    monkeypatch.setattr("hypernest.engines.translator.engine.RegionStore.load", lambda self, page: [])
-    monkeypatch.setattr("hypernest.engines.translator.engine.RegionStore.save", lambda self, page, head, record: None)
+    monkeypatch.setattr("hypernest.engines.translator.library.RegionStore.load", lambda self, page: [])
+    monkeypatch.setattr("hypernest.engines.translator.library.RegionStore.save", lambda self, page, head, record: None)
 
 
 @pytest.mark.parametrize("name", BARE)
@@ -220,9 +220,9 @@ def test_closing_while_compiling_leaves_no_process() -> None:
         engine = engine_of(machine)
         for _ in range(200):
             machine.run(20_000)
-            if engine._compiler.outstanding:
+            if engine._library.compiler.outstanding:
                 break
-        pid = engine._compiler.pid
-        assert pid is not None and engine._compiler.outstanding and exists(pid)
+        pid = engine._library.compiler.pid
+        assert pid is not None and engine._library.compiler.outstanding and exists(pid)
         machine.close()
         assert not exists(pid)
