@@ -35,7 +35,7 @@ from hypernest.machine.custom_devices import DeviceMaker
 from hypernest.machine.engines import EngineMaker
 from hypernest.machine.outcome import StopReason
 from hypernest.machine.setup import Setup
-from hypernest.machine.snapshot import Snapshot
+from hypernest.machine.snapshot import Kept, Snapshot
 from hypernest.machine.state import BadState, BoardState, decode_state, encode_state
 from hypernest.memory import MemoryImage
 from hypernest.memory.image import FrozenFile
@@ -223,6 +223,7 @@ def load(name: str, archive: Archive, devices: tuple[DeviceMaker, ...] = ()) -> 
                 past=machine.past,
                 reason=machine.reason,
                 programs=tuple(_loaded(saved, number, program) for number, program in enumerate(machine.programs)),
+                kept=Kept(archive.path.absolute(), name, saved.digest),
             )
         except (BadState, BadConfiguration) as error:
             raise BadSnapshot(f"the snapshot {name!r} in {archive.path} cannot be used: {error}") from error

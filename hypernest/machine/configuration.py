@@ -15,6 +15,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _PAGE = 4096
 
 FilePath = str | os.PathLike[str]
+DiskChoice = FilePath | tuple[FilePath, DiskMode | str | bool]
 
 
 def memory_size(memory: int | str) -> int:
@@ -54,13 +55,18 @@ def disk_mode(mode: DiskMode | str | bool) -> DiskMode:
     return DiskMode(choice("disk mode", mode, [each.value for each in DiskMode]))
 
 
-def open_disks(disks: Sequence[FilePath | tuple[FilePath, DiskMode | str | bool]]) -> list[VersionedDisk]:
+def disk_choice(disk: DiskChoice) -> tuple[FilePath, DiskMode]:
+    """The path of a disk, and what may be done with it; without a mode it is writable."""
+    return (disk[0], disk_mode(disk[1])) if isinstance(disk, tuple) else (disk, DiskMode.WRITABLE)
+
+
+def open_disks(disks: Sequence[DiskChoice]) -> list[VersionedDisk]:
     """Open the disks, paths or pairs with a mode (see `disk_mode`); on an error none stays open."""
     opened: list[VersionedDisk] = []
     modes: list[tuple[FilePath, DiskMode]] = []
     try:
         for disk in disks:
-            path, mode = (disk[0], disk_mode(disk[1])) if isinstance(disk, tuple) else (disk, DiskMode.WRITABLE)
+            path, mode = disk_choice(disk)
             for other, its_mode in modes:
                 if DiskMode.WRITABLE in (mode, its_mode) and _same_file(path, other):
                     raise BadConfiguration(

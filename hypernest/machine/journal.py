@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 class Event:
     """Input for the console, or a new size of its window, at `time` ns after the machine was switched on.
 
-    `boot` counts how often it had been reset before that.
+    `boot` counts how often it had been reset before that. One that `ends` is no input: a recording goes no further.
     """
 
     boot: int
     time: int
     typed: bytes = b""
     size: tuple[int, int] | None = None
+    ends: bool = False
 
 
 @dataclass(slots=True)

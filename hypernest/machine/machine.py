@@ -42,6 +42,7 @@ from hypernest.machine.signals import deferred_signals
 from hypernest.machine.snapshot import Snapshot
 from hypernest.machine.state import BadState, state_digest
 from hypernest.machine.statistics import Statistics, Totals
+from hypernest.machine.witness import Witness
 from hypernest.memory import MemoryImage
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Machine:
     `console` is a back end to attach a person or a pipe; without one the guest is spoken to with `Machine.console`.
     With `clock="wall"` idle time passes as outside; with `"virtual"` it is skipped, and a run follows from the
     arguments, `seed` included, to the bit. When the guest asks for a reset it restarts from its files, unless `reboot`
-    is false: then the run ends.
+    is false: then the run ends. `record` names a file for a recording of the run, see `hypernest.replay`.
 
     Raises `BadConfiguration` or `BadImage` for what cannot be. Use it as a context manager, or `close` it.
     """
@@ -108,6 +109,7 @@ class Machine:
         seed: int = 0,
         clock: str = "virtual",
         reboot: bool = True,
+        record: FilePath | None = None,
     ) -> None:
         begin = time.perf_counter()
         maker = EngineMaker(choice("engine", engine, ENGINES), choice("memory path", memory_path, MEMORY_PATHS))
@@ -130,7 +132,19 @@ class Machine:
         )
         self._prepare(setup, open_disks(disks), console)
         self._or_close_disks(self._switch_on)
+        if record is not None:
+            from hypernest.history import recording
+
+            self._or_close(lambda: recording.record(self, record, image=image, disks=disks))
         self._startup_seconds = time.perf_counter() - begin
+
+    @classmethod
+    def made_of(cls, setup: Setup, disks: list[VersionedDisk], console: ConsoleBackend | None = None) -> Machine:
+        """A machine of what another one was made of, switched on. It owns the `disks`. For `history`."""
+        machine = cls.__new__(cls)
+        machine._prepare(setup, disks, console)
+        machine._or_close_disks(machine._switch_on)
+        return machine
 
     @classmethod
     def begin_with(
@@ -140,6 +154,7 @@ class Machine:
         engine: str | None = None,
         console: ConsoleBackend | None = None,
         clock: str = "virtual",
+        record: FilePath | None = None,
     ) -> Machine:
         """A machine that goes on from `snapshot` by itself; see `Snapshot.fork`."""
         begin = time.perf_counter()
@@ -150,6 +165,10 @@ class Machine:
         machine._prepare(setup, [VersionedDisk(version.fork()) for version in snapshot.disks], console)
         machine._boot, machine._past = snapshot.boot, Totals(instructions=snapshot.past)
         machine._or_close_disks(lambda: machine._begin_with(snapshot))
+        if record is not None:
+            from hypernest.history import recording
+
+            machine._or_close(lambda: recording.record(machine, record, snapshot=snapshot))
         machine._startup_seconds = time.perf_counter() - begin
         return machine
 
@@ -160,6 +179,7 @@ class Machine:
         self._boot = 0
         self._journal = Journal()
         self._timeline: Timeline | None = None
+        self._witness: Witness | None = None
         self._reason: StopReason | None = None
         self._past = Totals()
         self._seconds = self._startup_seconds = 0.0
@@ -183,6 +203,13 @@ class Machine:
             begin()
         except BaseException:
             self._close_disks()
+            raise
+
+    def _or_close(self, begin: Callable[[], None]) -> None:
+        try:
+            begin()
+        except BaseException:
+            self.close()
             raise
 
     def _make_board(self, image: MemoryImage | None = None) -> Board:
@@ -272,6 +299,8 @@ class Machine:
     def become(self, snapshot: Snapshot) -> None:
         """Be as `snapshot` says, with what lay ahead then according to the journal lying ahead again. For `history`."""
         board = self._open_board()
+        if self._witness is not None:
+            self._witness.leave()
         sizes = [version.sectors for version in snapshot.disks], [disk.sectors for disk in self._disks]
         if snapshot.setup.memory_size != self._setup.memory_size or sizes[0] != sizes[1]:
             raise BadState("the snapshot is of a machine with other memory or disks: fork it instead")
@@ -365,6 +394,39 @@ class Machine:
         finally:
             self._journal.sealed = self.console.muted = False
 
+    def watch_course(self, witness: Witness | None) -> None:
+        """Let `witness`, and no other, look on from now on."""
+        self._witness = witness
+
+    @property
+    def setup(self) -> Setup:
+        """What the machine is made of."""
+        return self._setup
+
+    @property
+    def stopped(self) -> StopReason | None:
+        """Why the machine has stopped for good, if it has."""
+        return self._reason
+
+    @property
+    def disks(self) -> Sequence[VersionedDisk]:
+        """Its disks, for tools that look into them."""
+        return tuple(self._disks)
+
+    @property
+    def journal(self) -> Journal:
+        """What came from outside, and what will."""
+        return self._journal
+
+    @property
+    def boot(self) -> int:
+        """How often the machine has been reset."""
+        return self._boot
+
+    def brief_hash(self) -> bytes:
+        """A digest of 16 bytes like `state_hash`, but without memory: cheap enough to take often."""
+        return state_digest(self._open_board().capture())
+
     def state_hash(self) -> str:
         """A digest, in hexadecimal, of all that the machine's course depends on, except for disks.
 
@@ -445,6 +507,10 @@ class Machine:
             self._timeline.begin_run()
         try:
             while self._reason is None:
+                if self._witness is not None and self._witness.next_visit <= self.instructions:
+                    halted = self._witness.visit()
+                    if halted is not None:
+                        return halted
                 board = self._open_board()
                 with deferred_signals(lambda: board.clock.running is not None, board.scheduler.pause) as signals:  # noqa: B023
                     try:
@@ -453,8 +519,9 @@ class Machine:
                         board.scheduler.account()
                 if reason is None and signals and not self.console.found:
                     continue  # whoever handled them wants to go on
-                if reason is LIMIT_REACHED and self._timeline is not None and self.instructions != last:
-                    self._timeline.visit()
+                if reason is LIMIT_REACHED and self.instructions != last:
+                    if self._timeline is not None and self._timeline.next_visit == self.instructions:
+                        self._timeline.visit()
                     continue
                 if reason is None or reason.kind in (StopKind.LIMIT, StopKind.BREAK):
                     return reason
@@ -467,12 +534,14 @@ class Machine:
             self._seconds += time.perf_counter() - begin
             if self._timeline is not None:
                 self._timeline.end_run()
+            if self._witness is not None:
+                self._witness.end_run()
 
     def _steps_to(self, last: int | None) -> int | None:
-        """How many steps to run at once: up to the count `last`, or the next moment that history wants to keep."""
-        visit = self._timeline.next_visit if self._timeline is not None else None
-        ends = [each for each in (last, visit) if each is not None]
-        return min(ends) - self.instructions if ends else None
+        """How many steps to run at once: up to the count `last`, or the next one at which somebody wants to look."""
+        visits = [each.next_visit for each in (self._timeline, self._witness) if each is not None]
+        ends = [each for each in (last, *visits) if each is not None]
+        return max(min(ends) - self.instructions, 0) if ends else None
 
     def _reset(self) -> None:
         """Switch off and on again: memory cleared, everything loaded anew. The clock starts at 0 again."""
@@ -483,6 +552,7 @@ class Machine:
         try:
             self._switch_on()
         except BaseException:
+            self._witness = None  # there is nothing left to look at
             self.close()
             raise
 
@@ -616,10 +686,14 @@ class Machine:
     def close(self) -> None:
         """Switch the machine off: memory is given back, disks are closed. Harmless when repeated."""
         if not self._closed:
-            self._closed = True
-            self._journal = Journal()
-            self._board.close()
-            self._close_disks()
+            try:
+                if self._witness is not None:
+                    self._witness.close()
+            finally:
+                self._closed = True
+                self._journal = Journal()
+                self._board.close()
+                self._close_disks()
 
     def _close_disks(self) -> None:
         for disk in self._disks:

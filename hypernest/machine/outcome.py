@@ -34,6 +34,7 @@ class StopReason:
 
 POWERED_OFF = StopReason(StopKind.POWER_OFF, message="the guest powered the machine off")
 RESET = StopReason(StopKind.RESET, message="the guest asked for a reset")
+RECORDING_ENDED = StopReason(StopKind.BREAK, message="the recording ends here")
 LIMIT_REACHED = StopReason(StopKind.LIMIT, message="the limit of instructions was reached")
 
 

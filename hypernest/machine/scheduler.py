@@ -15,12 +15,13 @@ from typing import Protocol
 from hypernest.engines.engine import Engine, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.watched import Interception, Kind
+from hypernest.errors import HypernestError
 from hypernest.isa.riscv.interrupts import NANOSECONDS_PER_TICK
 from hypernest.isa.riscv.state import Environment
 from hypernest.machine.clock import MachineClock
 from hypernest.machine.console import Console
 from hypernest.machine.journal import Event, Journal
-from hypernest.machine.outcome import LIMIT_REACHED, StopReason, stuck
+from hypernest.machine.outcome import LIMIT_REACHED, RECORDING_ENDED, StopReason, stuck
 from hypernest.machine.sampler import Sampler
 from hypernest.machine.state import BadState, SchedulerState
 
@@ -48,6 +49,10 @@ class Timed(Protocol):
     def update(self) -> None: ...
 
     def next_deadline(self) -> int | None: ...
+
+
+class RunsAlready(HypernestError):
+    """Somebody whom the running machine has called wants to run it."""
 
 
 class Scheduler:
@@ -83,6 +88,7 @@ class Scheduler:
         # What was shown of the next instruction of a hart, that one's pc and what the hart has retired.
         self._passes: dict[int, tuple[Kind, int, int]] = {}
         self._soon: list[Callable[[], None]] = []
+        self._runs = False
         self.in_other_hands = True
         """Is it somebody outside who acts now, and not the guest, its devices or its monitor?"""
         self._halted: StopReason | None = None
@@ -121,6 +127,18 @@ class Scheduler:
     def turn_start(self) -> int:
         """The count of `steps` since which no other hart than the current one has executed any."""
         return self._turn_start
+
+    @property
+    def attended(self) -> bool:
+        """Has something other than the instruction before it happened at the present time already?"""
+        return self._attended == self._clock.time
+
+    def settle(self) -> None:
+        """Let devices and harts that wait for this very time notice it, as the next run would do first."""
+        if self._clock.time >= self._device_deadline:
+            self._update_devices()
+        if self._clock.time >= self._next_timer:
+            self._wake_by_timer()
 
     def await_turn(self, hart: int | None) -> None:
         """From now on leave `run` before a step of that hart, as for `pause`; None: no more."""
@@ -251,12 +269,17 @@ class Scheduler:
     # --- the loop --------------------------------------------------------------------------------------------------
 
     def run(self, steps: int | None = None) -> StopReason | None:
-        """Run until the machine stops, `steps` steps were done, or `halt` or `pause` was called; None for the last."""
-        self.in_other_hands = False
+        """Run until the machine stops, `steps` steps were done, or `halt` or `pause` was called; None for the last.
+
+        Raises `RunsAlready` when called from within.
+        """
+        if self._runs:
+            raise RunsAlready("the machine runs already: what a hook calls may do everything else")
+        self._runs, self.in_other_hands = True, False
         try:
             return self._loop(steps)
         finally:
-            self.in_other_hands = True
+            self._runs, self.in_other_hands = False, True
 
     def _loop(self, steps: int | None) -> StopReason | None:
         clock, exits, run = self._clock, self.exits, self._engine.run
@@ -479,6 +502,8 @@ class Scheduler:
             self._console.take_size(*event.size)
         if event.typed:
             self._console.type(event.typed)
+        if event.ends:
+            self.halt(RECORDING_ENDED)
 
     # --- idleness --------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ one share its memory, page by page, until they write it, and its disks, cluster 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypernest.disks import DiskVersion
@@ -28,12 +29,21 @@ if TYPE_CHECKING:
     from hypernest.machine.machine import Machine
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a snapshot that was loaded is: the file of its archive, its name there, and a digest of all of it."""
+
+    archive: Path
+    name: str
+    digest: bytes
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """What a machine was made of and the state that it had: nothing of it changes. Made by `Machine.snapshot`.
 
     `boot` counts the machine's resets before, and `past` the instructions of those boots. `position` is how much of the
-    machine's `journal` had happened.
+    machine's `journal` had happened. `kept` is where it was loaded from.
     """
 
     setup: Setup
@@ -46,6 +56,7 @@ class Snapshot:
     programs: tuple[Loaded, ...] = ()
     journal: Journal | None = field(default=None, repr=False)
     position: int = 0
+    kept: Kept | None = None
 
     @property
     def instructions(self) -> int:
@@ -67,17 +78,23 @@ class Snapshot:
         return hart
 
     def fork(
-        self, *, engine: str | None = None, console: ConsoleBackend | None = None, clock: str = "virtual"
+        self,
+        *,
+        engine: str | None = None,
+        console: ConsoleBackend | None = None,
+        clock: str = "virtual",
+        record: str | os.PathLike[str] | None = None,
     ) -> Machine:
         """A machine of its own that goes on from here, on another `engine` if one is named.
 
         It knows nothing of what others do, and nobody of what it does: what it writes to memory and disks is its own
         and gone when it is closed. It skips idle time, whatever clock the machine of the snapshot followed, unless its
-        `clock` is `wall`.
+        `clock` is `wall`. `record` names a file for a recording of the run, for which this must be a snapshot that was
+        loaded.
         """
         from hypernest.machine.machine import Machine
 
-        return Machine.begin_with(self, engine=engine, console=console, clock=clock)
+        return Machine.begin_with(self, engine=engine, console=console, clock=clock, record=record)
 
     def save(
         self,

@@ -263,6 +263,8 @@ class Saved:
             name: SavedStream(pages, record, end_page, expansions) for name, record in records.items() if name != state
         }
         """RAM and disks as the maker of the snapshot named them."""
+        self.digest = segments[number].record.digest
+        """BLAKE2b of what says by digests what the snapshot holds."""
         self.state = self._state(SavedStream(pages, records[state], end_page, None), largest_state)
 
     def _state(self, stream: SavedStream, largest: int) -> bytes:

@@ -1,0 +1,107 @@
+"""The files that a machine boots, by their content: named when a run is recorded, found when it is repeated.
+
+A recording names files, and a file that it names is looked at: only if it is a regular file of the right size it is
+read, and only if its content has the right digest it is used. So a recording from elsewhere cannot make a machine boot
+what its maker did not have himself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from hypernest.errors import HypernestError
+from hypernest.history.recording.errors import BadRecording
+from hypernest.history.recording.format import DIGEST, File
+from hypernest.machine.boot_files import Source
+
+_SHOWN = 16  # digits of a digest in a message
+_MOST_IN_FOLDER = 10_000
+
+
+def describe(source: Source, what: str) -> File:
+    """What identifies it; raises OSError if it cannot be read."""
+    if isinstance(source, bytes):
+        return File(what, None, len(source), hashlib.blake2b(source, digest_size=DIGEST).digest())
+    path = os.path.abspath(source)
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST)).digest()
+        return File(what, os.fsencode(path), file.tell(), digest)
+
+
+class Finder:
+    """Looks for files where they were, among the files of a guest image, and in `places`: files and folders."""
+
+    def __init__(self, image: str | None, places: Iterable[str | os.PathLike[str]]) -> None:
+        self._image, self._places = image, [Path(place) for place in places]
+        self._digests: dict[Path, bytes] = {}
+
+    def find(self, file: File) -> Path:
+        """Raises `BadRecording` if none of the files there are is the one."""
+        assert file.path is not None, "what has no path is in the recording"
+        there = Path(os.fsdecode(file.path))
+        found: str | None = None
+        for path in self._candidates(there):
+            size = _size(path)
+            if size is None:
+                continue
+            if size == file.size and self._digest(path) == file.digest:
+                return path
+            if path == there or not found:
+                digest = self._digest(path) if size == file.size else None
+                found = f"{path} has {digest.hex()[:_SHOWN] if digest else f'{size} bytes'}"
+        expected = f"{file.digest.hex()[:_SHOWN]} ({file.size} bytes)"
+        where = "" if found and found.startswith(str(there)) else f"{there} is not there, "
+        raise BadRecording(
+            f"the recording was made with another {file.what}: it expects the BLAKE2b {expected}, but"
+            f" {where}{found or 'nothing else is known'}: say where the file is that was used"
+        )
+
+    def _candidates(self, there: Path) -> Iterator[Path]:
+        for place in self._places:
+            if place.is_dir():
+                yield from _files_in(place)
+            else:
+                yield place
+        yield there
+        yield from self._image_files()
+
+    def _image_files(self) -> Sequence[Path]:
+        if self._image is None:
+            return []
+        from hypernest.images import find
+
+        try:
+            image = find(self._image)
+        except HypernestError:
+            return []
+        return [image.kernel, *image.initrds]
+
+    def _digest(self, path: Path) -> bytes | None:
+        if path not in self._digests:
+            try:
+                self._digests[path] = describe(path, "").digest
+            except OSError:
+                return None
+        return self._digests[path]
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    try:
+        for number, path in enumerate(sorted(folder.iterdir())):
+            if number < _MOST_IN_FOLDER and path.is_file():
+                yield path
+    except OSError:
+        return
+
+
+def _size(path: Path) -> int | None:
+    """Of a regular file that may be read, so that no pipe and no device is opened."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) and os.access(path, os.R_OK) else None
