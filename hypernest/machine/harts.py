@@ -9,6 +9,7 @@ from hypernest.engines.hart_state import HartState
 from hypernest.engines.reference import ReferenceHart
 from hypernest.isa.isa import Isa
 from hypernest.isa.riscv.abi import FLOAT_NUMBERS, INTEGER_NUMBERS
+from hypernest.isa.riscv.state import Privilege
 from hypernest.machine.host_access import checked_address
 from hypernest.machine.registers import Csrs, NamedRegisters, NoSuchRegister, Registers, RegisterValues
 from hypernest.machine.virtual_memory import DebuggerHart, VirtualMemory
@@ -95,6 +96,13 @@ class MachineHart:
     @privilege.setter
     def privilege(self, value: int) -> None:
         self._registers.write("priv", value)
+
+    def __repr__(self) -> str:
+        mode = Privilege(self.privilege).name.lower()
+        return f"<hart {self.number}: {mode} mode, pc {self.pc:#x}, {self.retired:,} instructions completed>"
+
+    def _repr_html_(self) -> str:
+        return self.registers()._repr_html_()
 
     @property
     def retired(self) -> int:

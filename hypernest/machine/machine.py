@@ -699,6 +699,16 @@ class Machine:
         for disk in self._disks:
             disk.close()
 
+    def __repr__(self) -> str:
+        from hypernest.debug.presentation import machine_text
+
+        return machine_text(self)
+
+    def _repr_html_(self) -> str:
+        from hypernest.debug.presentation import machine_html
+
+        return machine_html(self)
+
     def __enter__(self) -> Machine:
         return self
 
