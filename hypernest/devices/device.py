@@ -102,16 +102,28 @@ Writer = Callable[[int], None]
 class RegisterFile:
     """Register tables joined to the methods that implement them: the dispatch of every device.
 
-    The tables are expanded once into a dictionary of callables, so that an access costs one look-up.
+    The tables are expanded into a dictionary of callables at the first access that is not in it, so that an access costs
+    one look-up, and a device that nobody touches nothing.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._readers: dict[tuple[int, int], Reader] = {}
         self._writers: dict[tuple[int, int], Writer] = {}
+        self._added: list[tuple[Any, tuple[Register, ...], int]] = []
 
     def add(self, owner: Any, registers: tuple[Register, ...], at: int = 0) -> None:
         """Let `owner` (its `read_…` and `write_…` methods and its `state`) answer for `registers`, moved up by `at`."""
+        self._added.append((owner, registers, at))
+
+    def expand(self) -> bool:
+        """Look at what was added. False if there was nothing."""
+        found, self._added = self._added, []
+        for owner, registers, at in found:
+            self._expand_all(owner, registers, at)
+        return bool(found)
+
+    def _expand_all(self, owner: Any, registers: tuple[Register, ...], at: int) -> None:
         for register in registers:
             for element in range(register.count or 1):
                 read, write = _accesses(owner, register, register.first + element)
@@ -133,6 +145,8 @@ class RegisterFile:
     def read(self, offset: int, size: int) -> int:
         """What the guest reads; raises `BusError` when no row allows this access."""
         reader = self._readers.get((offset, size))
+        if reader is None and self.expand():
+            reader = self._readers.get((offset, size))
         if reader is None:
             raise BusError(f"{self._name}: no register for a read of {size} bytes at {offset:#x}")
         return reader()
@@ -140,6 +154,8 @@ class RegisterFile:
     def write(self, offset: int, size: int, value: int) -> None:
         """Write the low `size` bytes of `value`; raises `BusError` when no row allows this access."""
         writer = self._writers.get((offset, size))
+        if writer is None and self.expand():
+            writer = self._writers.get((offset, size))
         if writer is None:
             raise BusError(f"{self._name}: no register for a write of {size} bytes at {offset:#x}")
         writer(value & ((1 << 8 * size) - 1))

@@ -87,6 +87,8 @@ def decode_state(data: bytes, kind: type[StateType]) -> StateType:
 
 def decode_like(data: bytes, present: StateType) -> StateType:
     """The same for the state of a device that has one at present: its lists must be as long as those are."""
+    if data == encode_state(present):
+        return present
     state = decode_state(data, type(present))
     _refuse_other_shape(state, present)
     return state
@@ -101,13 +103,17 @@ def _refuse_negative(value: Any) -> None:
 
 def _refuse_other_shape(state: Any, present: Any) -> None:
     mine, theirs = _parts(present), _parts(state)
-    if len(mine) != len(theirs):
+    if len(mine) != len(theirs) or (isinstance(state, list) and len(state) != len(present)):
         raise BadState("the state is that of another kind of machine: give it as many harts and devices as it has")
     for one, other in zip(mine, theirs, strict=True):
         _refuse_other_shape(other, one)
 
 
 def _parts(value: Any) -> list[Any]:
+    """What a value consists of; a list of numbers, which may be long, is told by its length and its least one."""
     if is_dataclass(value):
         return [getattr(value, each.name) for each in fields(value)]
-    return list(value) if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    numbers = all(type(each) is int for each in value)
+    return value if not numbers or not value else [len(value), min(value)]
