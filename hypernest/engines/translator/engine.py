@@ -173,7 +173,8 @@ class TranslatorEngine(InterpreterEngine):
             self._use_soft_path()  # what is in a window is accessed unseen
 
     def cover(self, maps: Sequence[CoverageMap]) -> None:
-        self._forget_partial()
+        if tuple(maps) != self._coverage[0]:  # else some were cleared, and what was made around others still serves
+            self._forget_partial()
         super().cover(maps)
 
     def _forget_partial(self) -> None:
