@@ -9,6 +9,7 @@ import pytest
 from hypernest.errors import HypernestError
 from hypernest.machine import Machine, StopKind
 from hypernest.machine.hooks import BadHook, EventKind, HookError, HookEvent
+from hypernest.machine.scheduler import RunsAlready
 from hypernest.machine.snapshot import Snapshot
 from tests.machine.small_guests import KERNEL, bare, hosted
 
@@ -133,6 +134,30 @@ def test_a_callback_that_raises(machine: Machine) -> None:
     trouble.clear()
     machine.run(200 - machine.instructions)
     assert (hook.hits, len(called)) == (10, 10)
+    assert machine.harts[0].x["a0"] == 55
+
+
+def test_a_callback_cannot_run_the_machine(machine: Machine) -> None:
+    machine.hooks.execute(store_address(machine), lambda event: event.machine.run(1))
+    with pytest.raises(HookError, match="the machine runs already") as raised:
+        machine.run(100)
+    assert isinstance(raised.value.__cause__, RunsAlready)
+    machine.hooks.clear()
+    assert machine.run(10).kind is StopKind.LIMIT
+
+
+def test_a_callback_that_goes_back(machine: Machine) -> None:
+    base = machine.snapshot()
+    values = []
+
+    def again(event: HookEvent) -> None:
+        values.append(event.hart.x["a0"])
+        if len(values) < 5:
+            event.machine.restore(base)
+
+    machine.hooks.execute(store_address(machine), again)
+    machine.run(200)
+    assert values[:6] == [10, 10, 10, 10, 10, 19]
     assert machine.harts[0].x["a0"] == 55
 
 
