@@ -102,8 +102,8 @@ Writer = Callable[[int], None]
 class RegisterFile:
     """Register tables joined to the methods that implement them: the dispatch of every device.
 
-    The tables are expanded into a dictionary of callables at the first access that is not in it, so that an access costs
-    one look-up, and a device that nobody touches nothing.
+    The tables are expanded into a dictionary of callables at the first access that is not in it, so that an access
+    costs one look-up, and a device that nobody touches nothing.
     """
 
     def __init__(self, name: str) -> None:
@@ -243,6 +243,10 @@ class Device:
     def interrupt(self, level: bool) -> None:
         """Ask for the hart's attention, or no longer: the line stays as it is driven. For devices added to a board."""
         self.interrupt_line.set(level)
+
+    def check_tables(self) -> None:
+        """AssertionError if the register tables contradict themselves or the methods; else found at the first access."""
+        self._file.expand()
 
     def update(self) -> None:
         """Drive the interrupt lines from the state and the time; called when either may have changed."""

@@ -95,6 +95,8 @@ class CustomDevices:
     def _make(self, maker: DeviceMaker) -> Device:
         try:
             device = maker.make()
+            if isinstance(device, Device) and hasattr(device, "read"):
+                device.check_tables()
         except Exception as error:
             what = f"the device {maker.name} could not be made ({type(error).__name__}: {error})"
             raise DeviceError(f"{what}: mend that, or give a function without arguments that makes it") from error

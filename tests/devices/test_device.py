@@ -191,6 +191,6 @@ def test_a_table_that_contradicts_itself_is_refused() -> None:
         registers = (Register(0, "missing", (4,), Access.WRITE, "nobody takes this"),)
 
     with pytest.raises(AssertionError, match="two registers"):
-        Twice()
+        Twice().check_tables()
     with pytest.raises(AssertionError, match="missing"):
-        Unimplemented()
+        Unimplemented().check_tables()
