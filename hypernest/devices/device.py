@@ -245,7 +245,7 @@ class Device:
         self.interrupt_line.set(level)
 
     def check_tables(self) -> None:
-        """AssertionError if the register tables contradict themselves or the methods; else found at the first access."""
+        """AssertionError if the tables contradict themselves or the methods, which the first access tells otherwise."""
         self._file.expand()
 
     def update(self) -> None:
