@@ -8,29 +8,132 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from hypernest.errors import DeviceError, HypernestError
-
 if TYPE_CHECKING:
+    from hypernest.debug.backtrace import Frame
+    from hypernest.debug.disassembly import Instruction
+    from hypernest.debug.dwarf.lines import SourceLine
+    from hypernest.debug.places import NoSuchPlace
+    from hypernest.debug.symbols import Symbol, SymbolOffset
     from hypernest.devices import Access, Device, Register
-    from hypernest.machine import Machine, Statistics, StopKind, StopReason
+    from hypernest.errors import (
+        BadConfiguration,
+        BadImage,
+        BadValue,
+        DeviceError,
+        HypernestError,
+        NotMapped,
+        OutOfRange,
+    )
+    from hypernest.history.archive.errors import (
+        BadSnapshot,
+        SnapshotExists,
+        SnapshotMissing,
+        SnapshotNotKept,
+        SnapshotTooLarge,
+    )
+    from hypernest.history.recording.errors import BadRecording, RecordingNotKept, RunRecorded
+    from hypernest.history.timeline import NoHistory
+    from hypernest.images.errors import ImageDamaged, ImageMissing, PullFailed
+    from hypernest.isa.assembler import AssemblyError
+    from hypernest.machine import Machine, MachineClosed, Statistics, StopKind, StopReason, TextNotSeen
+    from hypernest.machine.coverage import BadCoverage
+    from hypernest.machine.hooks import BadHook, HookError, HookEvent
+    from hypernest.machine.registers import NoSuchRegister
+    from hypernest.machine.scheduler import RunsAlready
+    from hypernest.machine.snapshot import Snapshot
+    from hypernest.machine.state import BadState
 
 __version__ = "0.1.0"
 __all__ = [
     "Access",
+    "AssemblyError",
+    "BadConfiguration",
+    "BadCoverage",
+    "BadHook",
+    "BadImage",
+    "BadRecording",
+    "BadSnapshot",
+    "BadState",
+    "BadValue",
     "Device",
     "DeviceError",
+    "Frame",
+    "HookError",
+    "HookEvent",
     "HypernestError",
+    "ImageDamaged",
+    "ImageMissing",
+    "Instruction",
     "Machine",
+    "MachineClosed",
+    "NoHistory",
+    "NoSuchPlace",
+    "NoSuchRegister",
+    "NotMapped",
+    "OutOfRange",
+    "PullFailed",
+    "RecordingNotKept",
     "Register",
+    "RunRecorded",
+    "RunsAlready",
+    "Snapshot",
+    "SnapshotExists",
+    "SnapshotMissing",
+    "SnapshotNotKept",
+    "SnapshotTooLarge",
+    "SourceLine",
     "Statistics",
     "StopKind",
     "StopReason",
+    "Symbol",
+    "SymbolOffset",
+    "TextNotSeen",
     "__version__",
 ]
-_OF_DEVICES = {"Access", "Device", "Register"}
+
+_HOMES = {
+    "hypernest.debug.backtrace": ("Frame",),
+    "hypernest.debug.disassembly": ("Instruction",),
+    "hypernest.debug.dwarf.lines": ("SourceLine",),
+    "hypernest.debug.places": ("NoSuchPlace",),
+    "hypernest.debug.symbols": ("Symbol", "SymbolOffset"),
+    "hypernest.devices": ("Access", "Device", "Register"),
+    "hypernest.errors": (
+        "BadConfiguration",
+        "BadImage",
+        "BadValue",
+        "DeviceError",
+        "HypernestError",
+        "NotMapped",
+        "OutOfRange",
+    ),
+    "hypernest.history.archive.errors": (
+        "BadSnapshot",
+        "SnapshotExists",
+        "SnapshotMissing",
+        "SnapshotNotKept",
+        "SnapshotTooLarge",
+    ),
+    "hypernest.history.recording.errors": ("BadRecording", "RecordingNotKept", "RunRecorded"),
+    "hypernest.history.timeline": ("NoHistory",),
+    "hypernest.images.errors": ("ImageDamaged", "ImageMissing", "PullFailed"),
+    "hypernest.isa.assembler": ("AssemblyError",),
+    "hypernest.machine": ("Machine", "MachineClosed", "Statistics", "StopKind", "StopReason", "TextNotSeen"),
+    "hypernest.machine.coverage": ("BadCoverage",),
+    "hypernest.machine.hooks": ("BadHook", "HookError", "HookEvent"),
+    "hypernest.machine.registers": ("NoSuchRegister",),
+    "hypernest.machine.scheduler": ("RunsAlready",),
+    "hypernest.machine.snapshot": ("Snapshot",),
+    "hypernest.machine.state": ("BadState",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("hypernest.devices" if name in _OF_DEVICES else "hypernest.machine"), name)
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
