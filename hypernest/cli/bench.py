@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an option for `hypernest run`, without its dashes or as --option=--NAME=VALUE; may be given again",
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, once: it runs, but measures little")
+    parser.add_argument(
+        "--objects", action="store_true", help="instead, what it costs to snapshot, fork, keep and rewind a machine"
+    )
     parser.add_argument("--timeout", metavar="SECONDS", type=count, default=300, help="longest time for one run")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write everything measured to FILE")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the speeds next to QEMU's as a picture (SVG)")
@@ -37,7 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Prints the tables when all is done."""
+    options = vars(arguments)
+    if options.pop("objects"):
+        from hypernest.benchmark.objects import print_table
+
+        print_table(arguments.quick)
+        return 0
     from hypernest.benchmark.command import bench
 
-    bench(**vars(arguments))
+    bench(**options)
     return 0
