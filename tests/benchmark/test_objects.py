@@ -7,7 +7,7 @@ from hypernest.benchmark.objects import Figure, measure
 
 def test_every_figure_is_measured() -> None:
     figures = list(measure(quick=True))
-    assert all(figure.value >= 0 for figure in figures)
+    assert all(figure.value > 0 for figure in figures if figure.unit in ("ms", "s"))
     assert {figure.what for figure in figures} > {"fork, until it runs", "snapshot to disk", "memory for the past"}
 
 
