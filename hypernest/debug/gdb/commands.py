@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from hypernest.debug.gdb import host_files
 from hypernest.debug.gdb.packets import LARGEST_PACKET
 from hypernest.debug.gdb.registers import FIRST_CSR, PC, GdbRegister
 from hypernest.debug.gdb.session import Departure, Session
@@ -19,7 +20,7 @@ _LARGEST_READ = LARGEST_PACKET // 2 - 16
 _UNREADABLE = "x"
 _FEATURES = (
     f"PacketSize={LARGEST_PACKET:x}",
-    *("qXfer:features:read+", "QStartNoAckMode+", "hwbreak+", "swbreak+", "vContSupported+"),
+    *("qXfer:features:read+", "qXfer:exec-file:read+", "QStartNoAckMode+", "hwbreak+", "swbreak+", "vContSupported+"),
     *("ReverseStep+", "ReverseContinue+"),
 )
 
@@ -37,7 +38,7 @@ _KINDS: dict[str, tuple[str, Callable[[bytes], Any]]] = {
     "thread": ("-1|[0-9a-fA-F]{1,8}", _hexadecimal),
     "letter": ("[a-zA-Z]", bytes.decode),
     "digit": ("[0-9]", int),
-    "file": ("[a-z.-]{1,64}", bytes.decode),
+    "word": ("[a-z0-9.-]{0,64}", bytes.decode),
     "hex": ("(?:[0-9a-fA-F]{2})*", lambda text: bytes.fromhex(text.decode())),
     "values": ("(?:[0-9a-fA-F]{16}|[xX]{16})*", bytes.decode),
     "rest": ("(?s:.*)", bytes),
@@ -71,7 +72,7 @@ class Command:
         return self.answer(session, *(None if text is None else read(text) for read, text in pairs))
 
 
-_NAME = re.compile(rb"[qQv][A-Za-z]+\??|b[cs]|[^qQvb]", re.DOTALL)
+_NAME = re.compile(rb"vFile:[a-z]+|[qQv][A-Za-z]+\??|b[cs]|[^qQvb]", re.DOTALL)
 
 
 def answer(session: Session, payload: bytes) -> bytes:
@@ -103,11 +104,19 @@ def _stop_acknowledging(session: Session) -> bytes:
     return OK
 
 
-def _describe(session: Session, file: str, offset: int, count: int) -> bytes:
-    if file != "target.xml":
+def _transfer(session: Session, what: str, annex: str, offset: int, count: int) -> bytes:
+    """A piece of one of the documents that gdb may read."""
+    match what:
+        case "features" if annex == "target.xml":
+            document: bytes | None = session.description
+        case "exec-file":
+            document = host_files.program_name(session)
+        case _:
+            document = None
+    if document is None:
         return b"E00"
-    piece = session.description[offset : offset + min(count, _LARGEST_READ)]
-    return (b"m" if offset + len(piece) < len(session.description) else b"l") + piece
+    piece = document[offset : offset + min(count, _LARGEST_READ)]
+    return (b"m" if offset + len(piece) < len(document) else b"l") + piece
 
 
 # --- threads -------------------------------------------------------------------------------------------------------
@@ -226,8 +235,7 @@ def _resumer(go: Go) -> Callable[..., bytes]:
 
     def resume(session: Session, address: int | None = None) -> bytes:
         if address is not None:
-            hart = session.last_stop.hart if session.stepped is None else session.stepped
-            session.target.write_register(hart, session.registers[PC], address)
+            session.target.write_register(session.chosen, session.registers[PC], address)
         return session.resume(go)
 
     return resume
@@ -285,7 +293,12 @@ _COMMANDS = {
     for command in (
         Command("qSupported", "(?::{rest})?", _supported),
         Command("QStartNoAckMode", "", _stop_acknowledging),
-        Command("qXfer", ":features:read:{file}:{number},{number}", _describe),
+        Command("qXfer", ":{word}:read:{word}:{number},{number}", _transfer),
+        Command("vFile:setfs", ":{number}", host_files.set_file_system),
+        Command("vFile:open", ":{hex},{number},{number}", host_files.open_file),
+        Command("vFile:pread", ":{number},{number},{address}", host_files.read_file),
+        Command("vFile:fstat", ":{number}", host_files.file_status),
+        Command("vFile:close", ":{number}", host_files.close_file),
         Command("qSymbol", "::", _always(OK)),
         Command("qAttached", "(?::{rest})?", lambda session, process: b"1"),
         Command("?", "", Session.stop_reply),

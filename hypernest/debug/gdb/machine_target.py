@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from hypernest.debug.gdb.attention import AttentiveBackend, Interrupted
 from hypernest.debug.gdb.monitor import Monitor
 from hypernest.debug.gdb.registers import File, GdbRegister, gdb_registers
-from hypernest.debug.gdb.target import BadAddress, Cause, Go, Point, Poll, Stop, TargetError
+from hypernest.debug.gdb.symbol_program import guest_program
+from hypernest.debug.gdb.target import BadAddress, Cause, Go, GuestFile, Point, Poll, Stop, TargetError
 from hypernest.errors import OutOfRange
-from hypernest.history.timeline import NoHistory
+from hypernest.history.timeline import NoHistory, Timeline
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.machine.boot import ResetRom
-from hypernest.machine.outcome import StopKind, StopReason
+from hypernest.machine.outcome import LIMIT_REACHED, StopKind, StopReason
 from hypernest.machine.registers import NoSuchRegister
 
 if TYPE_CHECKING:
@@ -64,10 +65,7 @@ class MachineTarget:
         self._hits: list[_Hit] = []
         self._reason: StopReason | None = None
         self._poll: Poll = lambda: False
-        try:
-            self._machine.history
-        except NoHistory:
-            machine.keep_history()
+        _known_past(machine)
         self._backend = AttentiveBackend(machine.console.backend, lambda: self._poll())
 
     @property
@@ -258,34 +256,31 @@ class MachineTarget:
         return Stop(Cause.STEPPED if time.monotonic() >= deadline else Cause.INTERRUPTED, hart)
 
     def _finish_step(self, hart: int) -> Stop:
-        """Execute the next instruction, whatever stops before it; only accesses of its own are worth a word."""
-        reason = self._execute_one()
-        if reason.kind not in _GOING_ON:
-            return self._end(reason)
-        watched = [hit for hit in self._hits if hit.point not in _BREAKPOINTS]
-        if watched:
-            return Stop(Cause.WATCHPOINT, watched[0].hart, watched[0].point, watched[0].address)
-        return Stop(Cause.STEPPED, hart)
-
-    def _execute_one(self) -> StopReason:
-        """One instruction, though several hooks may stop before it, one after the other."""
+        """Execute the next instruction. A breakpoint on it does not count, an access that is watched does."""
         before = self._machine.instructions
         for _ in range(_MOST_STOPS):
             reason = self._machine.run(1)
-            if self._machine.instructions != before or reason.kind not in _GOING_ON:
+            if reason.kind not in _GOING_ON:
+                return self._end(reason)
+            if self._machine.instructions != before:
                 break
-        return reason
+            self._hits = [hit for hit in self._hits if hit.point not in _BREAKPOINTS]
+            if stop := self._stop(reason if self._hits else LIMIT_REACHED):
+                return stop
+        return Stop(Cause.STEPPED, hart)
 
     def _stop(self, reason: StopReason) -> Stop | None:
-        """What ended a run forward, if anything did. gdb wants to hear of an access when it has happened."""
-        if not self._hits:
-            if reason.kind is StopKind.BREAK:
-                return Stop(Cause.HALTED, self.current, message=f"hypernest: {reason}")
-            return None if reason.kind is StopKind.LIMIT else self._end(reason)
-        hit = self._hits[0]
-        if hit.point in _BREAKPOINTS:
-            return Stop(Cause.BREAKPOINT, hit.hart, hit.point, hit.address)
-        return self._finish_step(hit.hart)
+        """What ended a run forward, if anything did.
+
+        Nothing of what is watched has happened yet: gdb takes that for granted on RISC-V, and does the step itself.
+        """
+        if self._hits:
+            hit = self._hits[0]
+            cause = Cause.BREAKPOINT if hit.point in _BREAKPOINTS else Cause.WATCHPOINT
+            return Stop(cause, hit.hart, hit.point, hit.address)
+        if reason.kind is StopKind.BREAK:
+            return Stop(Cause.HALTED, self.current, message=f"hypernest: {reason}")
+        return None if reason.kind is StopKind.LIMIT else self._end(reason)
 
     def _end(self, reason: StopReason) -> Stop:
         self._reason = reason
@@ -312,17 +307,20 @@ class MachineTarget:
         return Stop(Cause.STEPPED if reason.kind is StopKind.LIMIT else Cause.HISTORY_BEGIN, hart)
 
     def _continue_back(self, hart: int) -> Stop:
-        """To before the last instruction with a break- or watchpoint; an access is undone then, as gdb wants it."""
+        """To the last instruction with a break- or watchpoint: before it, or, as forwards, to where a step does it."""
         machine = self._machine
-        points = {hook: key for key, hook in self._hooks.items()}
-        if points:
-            machine.reverse_run(points)
-        else:
+        if not self._hooks:
             machine.goto(machine.history.beginning)
-        for hook, number in machine.history.found if points else ():
-            point, address, _ = points[hook]
-            cause = Cause.BREAKPOINT if point in _BREAKPOINTS else Cause.WATCHPOINT
-            return Stop(cause, number, point, address)
+            return Stop(Cause.HISTORY_BEGIN, self.current)
+        points = {hook: key for key, hook in self._hooks.items()}
+        machine.reverse_run(points)
+        found = [_Hit(*points[hook][:2], number) for hook, number in machine.history.found]
+        watched = next((hit for hit in found if hit.point not in _BREAKPOINTS), None)
+        if watched is not None:
+            machine.goto(machine.instructions + 1)
+            return Stop(Cause.WATCHPOINT, watched.hart, watched.point, watched.address)
+        for hit in found:
+            return Stop(Cause.BREAKPOINT, hit.hart, hit.point, hit.address)
         return Stop(Cause.HISTORY_BEGIN, self.current)
 
     # --- the rest ----------------------------------------------------------------------------------------------------
@@ -341,6 +339,9 @@ class MachineTarget:
         )  # fmt: skip
         return f"hart {hart}, {_MODES[each.privilege]} mode, {doing}"
 
+    def program(self) -> GuestFile | None:
+        return guest_program(self._machine)
+
     def monitor(self, command: str, hart: int) -> str:
         before = self._machine.instructions
         try:
@@ -348,3 +349,11 @@ class MachineTarget:
         finally:
             if self._machine.instructions != before:
                 self._reason = None
+
+
+def _known_past(machine: Machine) -> Timeline:
+    """The past of the machine, which is kept from here on if it was not before."""
+    try:
+        return machine.history
+    except NoHistory:
+        return machine.keep_history()

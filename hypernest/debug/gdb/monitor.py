@@ -63,8 +63,9 @@ class Monitor:
         machine = self._machine
         lines = [
             f"{machine.instructions:,} instructions, {machine.now / 1e9:.9f} s of guest time",
-            f"{len(machine.harts)} harts, {machine.memory.size >> 20} MiB at {machine.memory.base:#x}",
-            f"engine {machine.stats.engine}",
+            f"harts: {len(machine.harts)}, memory: {machine.memory.size >> 20} MiB at {machine.memory.base:#x}",
+            f"engine: {machine.stats.engine}",
+            f"history: {machine.history!r}",
         ]
         return "\n".join(lines)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import cached_property
 
 from hypernest.debug.gdb.description import target_description
 from hypernest.debug.gdb.registers import PC, GdbRegister
-from hypernest.debug.gdb.target import Cause, Go, Point, Stop, Target, TargetError
+from hypernest.debug.gdb.target import Cause, Go, GuestFile, Point, Stop, Target, TargetError
 from hypernest.errors import HypernestError
 
 SIGINT, SIGTRAP = 2, 5
@@ -56,6 +57,11 @@ class Session:
         """The hart that steps concern, if gdb has chosen one."""
         self.last_stop = Stop(Cause.STEPPED, target.current)
 
+    @cached_property
+    def program(self) -> GuestFile | None:
+        """What runs, for a gdb that was started without a file. Found when it is asked for: that takes a while."""
+        return self.target.program()
+
     # --- harts as threads: numbered from 1 -------------------------------------------------------------------------
 
     def hart_of(self, thread: int) -> int | None:
@@ -66,6 +72,11 @@ class Session:
             raise TargetError(f"there is no thread {thread}")
         return thread - 1
 
+    @property
+    def chosen(self) -> int:
+        """The hart that a step concerns which names none."""
+        return self.selected if self.stepped is None else self.stepped
+
     # --- running ---------------------------------------------------------------------------------------------------
 
     def resume(self, go: Go, hart: int | None = None) -> bytes:
@@ -75,7 +86,7 @@ class Session:
             self.departure = Departure.DETACHED
             return b"W%02x" % target.ended
         if hart is None:
-            hart = self.last_stop.hart if self.stepped is None else self.stepped
+            hart = self.chosen
         try:
             self.last_stop = target.resume(go, hart, self.poll)
         except HypernestError as error:

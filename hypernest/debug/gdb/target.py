@@ -54,7 +54,7 @@ class Cause(Enum):
     STEPPED = "a step was done"
     INTERRUPTED = "gdb asked for it"
     BREAKPOINT = "an instruction with a breakpoint comes next"
-    WATCHPOINT = "watched memory was accessed"
+    WATCHPOINT = "watched memory is accessed, forwards or backwards, by the next step"
     HISTORY_BEGIN = "there is nothing before"
     HISTORY_END = "the machine has stopped for good"
     HALTED = "a hook that is not gdb's stopped the run"
@@ -71,6 +71,16 @@ class Stop:
     address: int = 0
     message: str = ""
     """A sentence for the user, if there is more to say."""
+
+
+class GuestFile(Protocol):
+    """A file to read."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self, offset: int, count: int) -> bytes:
+        """The bytes from `offset` on, fewer at the end of the file."""
 
 
 class Target(Protocol):
@@ -117,6 +127,9 @@ class Target(Protocol):
 
     def describe(self, hart: int) -> str:
         """A few words on what the hart is doing."""
+
+    def program(self) -> GuestFile | None:
+        """An ELF program with the symbols of what runs, if there is any."""
 
     def monitor(self, command: str, hart: int) -> str:
         """Execute one of gdb's `monitor` commands; what it prints."""

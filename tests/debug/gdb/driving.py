@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from hypernest.debug.gdb.machine_target import MachineTarget
 from hypernest.debug.gdb.server import GdbServer
@@ -11,6 +14,7 @@ from hypernest.debug.gdb.session import Departure
 from hypernest.machine import Machine
 
 DEADLINE_SECONDS = 240  # generous: the machine may be busy
+on_every_engine = pytest.mark.parametrize("engine", ["reference", "interpreter", "translator"])
 SOURCE = Path(__file__).parent / "program.c"
 
 _COMPILER = (
@@ -59,3 +63,18 @@ def debug(machine: Machine, script: str, *files: Path, departure: Departure = De
         finally:
             process.kill()
             process.wait()
+
+
+def session(program: Path, script: str, harts: int = 1, engine: str = "interpreter") -> str:
+    """What gdb prints, debugging the program from its beginning."""
+    with Machine(firmware=program, memory="16M", harts=harts, engine=engine) as machine:
+        return debug(machine, script, program)
+
+
+def in_order(text: str, *expected: str) -> None:
+    """Each of the patterns is found in `text`, behind the one before."""
+    at = 0
+    for pattern in expected:
+        found = re.compile(pattern, re.MULTILINE).search(text, at)
+        assert found, f"{pattern!r} is not in {text[at:]}"
+        at = found.end()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hypernest.debug.gdb.registers import GdbRegister
 from hypernest.debug.gdb.target import BadAddress, Cause, Go, Point, Poll, Stop, TargetError
+from hypernest.machine.boot_files import BootFile
 
 BASE, SIZE = 0x8000_0000, 0x2000
 
@@ -25,6 +26,7 @@ class FakeTarget:
     stops: deque[Stop] = field(default_factory=deque)
     resumed: list[tuple[Go, int]] = field(default_factory=list)
     attended: int = 0
+    file: bytes = b""
     trouble: Exception | None = None
 
     def read_register(self, hart: int, register: GdbRegister) -> int | None:
@@ -72,6 +74,9 @@ class FakeTarget:
 
     def describe(self, hart: int) -> str:
         return f"hart {hart}, machine mode"
+
+    def program(self) -> BootFile | None:
+        return BootFile(self.file, "file") if self.file else None
 
     def monitor(self, command: str, hart: int) -> str:
         if command == "fail":

@@ -5,29 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from hypernest.debug.gdb.session import Departure
 from hypernest.machine import Machine, StopKind
-from tests.debug.gdb.driving import debug
+from tests.debug.gdb.driving import debug, in_order, on_every_engine, session
 from tests.machine.small_guests import bare
-
-on_every_engine = pytest.mark.parametrize("engine", ["reference", "interpreter", "translator"])
-
-
-def session(program: Path, script: str, harts: int = 1, engine: str = "interpreter") -> str:
-    """What gdb prints, debugging the program from its beginning."""
-    with Machine(firmware=program, memory="16M", harts=harts, engine=engine) as machine:
-        return debug(machine, script, program)
-
-
-def in_order(text: str, *expected: str) -> None:
-    """Each of the patterns is found in `text`, behind the one before."""
-    at = 0
-    for pattern in expected:
-        found = re.compile(pattern, re.MULTILINE).search(text, at)
-        assert found, f"{pattern!r} is not in {text[at:]}"
-        at = found.end()
 
 
 @on_every_engine
@@ -81,10 +62,10 @@ def test_watchpoints_of_each_kind(program: Path, engine: str) -> None:
         shown,
         r"Hardware watchpoint 1: touched",
         r"Hardware read watchpoint 2: table\[2\]\n\nValue = 4\n.* in sum_up",
-        r"Hardware read watchpoint 2: table\[2\]\n\nValue = 4\n.* in main",
+        r"Hardware read watchpoint 2: table\[2\]\n\nValue = 4\n.*main",
         r"Hardware watchpoint 1: touched\n\nOld value = 0\nNew value = 4\n",
         r"\$1 = 31",
-        r"Hardware watchpoint 4: .*\n\nOld value = 0 '\\000'\nNew value = 11 '\\v'\n.* in corrupt",
+        r"Hardware watchpoint 4: .*\n\nOld value = 0 '\\000'\nNew value = 11 '\\v'\n.*corrupt",
         r"the guest powered the machine off",
     )
 
@@ -325,7 +306,7 @@ def test_monitor_commands(program: Path) -> None:
     in_order(
         shown,
         r"^translate ADDRESS +where",
-        r"^0 instructions, 0\.0+ s of guest time\n1 harts, 16 MiB at 0x80000000",
+        r"^0 instructions, 0\.0+ s of guest time\nharts: 1, memory: 16 MiB at 0x80000000",
         r"^0x80000000 is guest-physical 0x80000000",
         r"^0x80000000: \w{8} \w{8} \w{8} \w{8}\n0x80000010: \w{8}\n",
         r"^there are none",
