@@ -427,14 +427,17 @@ class Machine:
         """A digest of 16 bytes like `state_hash`, but without memory: cheap enough to take often."""
         return state_digest(self._open_board().capture())
 
+    def nonzero_pages(self) -> Iterator[tuple[int, bytes]]:
+        """All pages of RAM that are not zero, with their numbers, in order."""
+        return self._open_board().memory.nonzero_pages()
+
     def state_hash(self) -> str:
         """A digest, in hexadecimal, of all that the machine's course depends on, except for disks.
 
         Equal on every engine and host for the same inputs at the same count of instructions.
         """
-        board = self._open_board()
-        digest = blake2b(state_digest(board.capture()), digest_size=32)
-        for page, content in board.memory.nonzero_pages():
+        digest = blake2b(state_digest(self._open_board().capture()), digest_size=32)
+        for page, content in self.nonzero_pages():
             digest.update(page.to_bytes(8, "little"))
             digest.update(content)
         return digest.hexdigest()

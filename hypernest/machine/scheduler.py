@@ -134,11 +134,18 @@ class Scheduler:
         return self._attended == self._clock.time
 
     def settle(self) -> None:
-        """Let devices and harts that wait for this very time notice it, as the next run would do first."""
-        if self._clock.time >= self._device_deadline:
+        """Do what the next run would do before its next instruction, input apart; doing it twice is doing it once."""
+        if self.reason is not None:
+            return
+        now = self._clock.time
+        if now >= self._device_deadline:
             self._update_devices()
-        if self._clock.time >= self._next_timer:
+        if now >= self._next_timer:
             self._wake_by_timer()
+        if (self._activities[self._current] or now >= self._turn_end) and not self._next_turn():
+            return
+        if self.steps >= self._next_check:
+            self._check(self._current)
 
     def await_turn(self, hart: int | None) -> None:
         """From now on leave `run` before a step of that hart, as for `pause`; None: no more."""
@@ -291,6 +298,7 @@ class Scheduler:
                 self._call_now()
                 continue
             if self.steps >= last:
+                self._console.flush()
                 return LIMIT_REACHED  # before anything else that happens at this time
             now = clock.time
             if now >= self._next_exchange:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from hypernest.history.recording.difference import Difference
 from hypernest.history.recording.errors import BadRecording, RecordingNotKept, RunRecorded
+from hypernest.history.recording.loading import Recording, load
 from hypernest.history.recording.recorder import Recorder, record
+from hypernest.history.recording.replay import Replay, Verdict, replay
 
 __all__ = [
     "BadRecording",
+    "Difference",
     "Recorder",
+    "Recording",
     "RecordingNotKept",
+    "Replay",
     "RunRecorded",
+    "Verdict",
+    "load",
     "record",
+    "replay",
 ]

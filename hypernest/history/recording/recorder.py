@@ -209,8 +209,7 @@ class Recorder:
             machine = self._machine
             self._note_input()
             reason = machine.stopped
-            if reason is None:
-                machine.scheduler.settle()
+            machine.scheduler.settle()
             self._append(
                 End(
                     machine.instructions,

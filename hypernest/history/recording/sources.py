@@ -45,7 +45,7 @@ class Finder:
         there = Path(os.fsdecode(file.path))
         found: str | None = None
         for path in self._candidates(there):
-            size = _size(path)
+            size = regular_size(path)
             if size is None:
                 continue
             if size == file.size and self._digest(path) == file.digest:
@@ -98,7 +98,7 @@ def _files_in(folder: Path) -> Iterator[Path]:
         return
 
 
-def _size(path: Path) -> int | None:
+def regular_size(path: Path) -> int | None:
     """Of a regular file that may be read, so that no pipe and no device is opened."""
     try:
         status = path.stat()
