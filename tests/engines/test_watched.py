@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import pytest
 
 from hypernest.engines.hart_state import HartState
+from hypernest.engines.translator.host_pages import MemoryPath
 from hypernest.engines.watched import NOTHING, Interception, Kind, Range, Watched
 from hypernest.isa.assembler import assemble
 from hypernest.isa.riscv.riscv64 import RISCV64
@@ -19,7 +20,6 @@ from tests.engines.programs import CODE, CODE_PAGES, CSRS, DATA, HOT, HOT_BYTES,
 from tests.engines.translations import EVERYTHING, DirectedTranslator, translator
 
 START, STACK, HANDLER = RAM + PAGE, RAM + 8 * PAGE, RAM + 6 * PAGE
-MakePair = Callable[[], Pair]
 
 
 @pytest.fixture(scope="module")
@@ -369,3 +369,19 @@ def test_random_programs(request: pytest.FixtureRequest, engine: str, seed: int,
                 pair["pc"] = program.hot - HOT + entry
                 found += len(run_watched(pair, random.randrange(50, 250), about=f"{about}, from region {entry:#x}"))
     assert found
+
+
+def test_host_pages_are_given_up_for_watched_data() -> None:
+    host = Pair(1 << 17, partial(DirectedTranslator, memory_path=MemoryPath.HOST))
+    assert host.native.engine.problem is None
+    host["pc"], host["x", 2] = START, STACK
+    load(host, "1: addi a0, a0, 1\n sd a0, 0(sp)\n ld a1, 0(sp)\n j 1b")
+    host.run(4000)
+    assert translator(host).translate(1, [0], EVERYTHING)
+    host.run(4000)
+    watch(host, Watched(frozenset({START + 4})))
+    assert len(run_watched(host, 40)) == 10
+    watch(host, Watched(writes=(Range(STACK, STACK + 8),)))
+    assert len(run_watched(host, 4000)) == 1000
+    watch(host, NOTHING)
+    host.run(4000)

@@ -256,6 +256,57 @@ def test_output_stops_the_run_at_its_instruction() -> None:
         assert machine.run(100).kind is StopKind.LIMIT
 
 
+INTERRUPTED = """
+        la    t0, handler
+        csrw  mtvec, t0
+        csrwi mip, 2
+        csrwi mstatus, 8
+        addi  s0, s0, 1
+    there: addi s1, s1, 1
+    end: j end
+        .align 2
+    handler:
+        csrw mie, x0
+        mv   s2, s1
+        mret
+"""
+
+
+@on_all_engines
+def test_an_interrupt_that_a_callback_lets_in_comes_first(engine: str) -> None:
+    there = 0x8000_0000 + 4 * 6
+
+    def let_in(event: HookEvent) -> None:
+        if hook.hits == 1:
+            event.hart.csr["mie"] = 2
+
+    with bare(INTERRUPTED, engine=engine) as machine:
+        hook = machine.hooks.execute(there, let_in)
+        taken = machine.hooks.trap("supervisor software interrupt", lambda event: addresses.append(event.address))
+        addresses: list[int] = []
+        machine.run(100)
+        x = machine.harts[0].x
+        assert (x["s0"], x["s1"], x["s2"]) == (1, 1, 0)
+        assert (hook.hits, taken.hits, addresses) == (2, 1, [there])
+
+
+@on_all_engines
+def test_an_instruction_that_the_host_adds(engine: str) -> None:
+    """A trap that is not taken, because the callback has done what the instruction means."""
+
+    def emulate(event: HookEvent) -> None:
+        assert event.value == 0xC000_2573 | 0xFFF << 20
+        event.hart.x["a0"] = 1234
+        event.hart.pc += 4
+
+    with bare("csrrs a0, 0xFFF, x0\n addi a1, a0, 1\n end: j end", engine=engine) as machine:
+        hook = machine.hooks.trap("illegal instruction", emulate)
+        machine.run(10)
+        assert machine.harts[0].x["a1"] == 1235
+        assert machine.harts[0].csr["mcause"] == 0
+        assert hook.hits == 1
+
+
 PROGRAM = """
         la   t0, user
         csrw sepc, t0
