@@ -188,15 +188,21 @@ def make_machine(
     backend: ConsoleBackend | None,
     terminal: Terminal | None,
     memory_path: str = "soft",
+    *,
+    once: bool = False,
 ) -> Machine:
-    """The machine that the arguments of `add_guest_arguments` describe."""
+    """The machine that the arguments of `add_guest_arguments` describe.
+
+    With --exec, or `once`, it ends instead of booting again, also when its kernel dies.
+    """
     from hypernest.machine.machine import Machine
 
+    once = once or arguments.exec is not None
     return Machine(
         image,
         kernel=arguments.kernel,
         initrd=[*arguments.initrd, *command_overlay(arguments, image, terminal)],
-        append=" ".join([*describe(arguments, terminal if image else None), *on_panic(arguments), arguments.append]),
+        append=" ".join([*describe(arguments, terminal if image else None), *on_panic(once), arguments.append]),
         firmware=arguments.firmware,
         disks=arguments.disk,
         memory=arguments.memory,
@@ -205,7 +211,7 @@ def make_machine(
         memory_path=memory_path,
         console=backend,
         clock="wall" if terminal else "virtual",
-        reboot=arguments.exec is None,
+        reboot=not once,
     )
 
 
@@ -269,9 +275,9 @@ def describe(arguments: argparse.Namespace, terminal: Terminal | None) -> list[s
     return words
 
 
-def on_panic(arguments: argparse.Namespace) -> list[str]:
-    """Words by which a command whose kernel dies ends too: Linux resets, and the machine stops at that."""
-    return [] if arguments.exec is None else ["panic=-1"]
+def on_panic(ends: bool) -> list[str]:
+    """Words by which a machine whose kernel dies ends too: Linux resets, and the machine stops at that."""
+    return ["panic=-1"] if ends else []
 
 
 def exit_status(reason: StopReason, *, quiet: bool) -> int:

@@ -6,7 +6,10 @@ Snapshots are kept in a file of the user's, each page of memory and disks once, 
 from __future__ import annotations
 
 import argparse
+import os
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 _PROMPT = "~ # "
 """What our own guests print when they wait for a command."""
 
+STANDARD_ERROR = 2
 _LONGEST_PROMPT = 200
 _MODES = {0: "user", 1: "supervisor", 3: "machine"}
 
@@ -145,12 +149,34 @@ def _guest(arguments: argparse.Namespace, archive: Archive) -> Machine:
     if arguments.snapshot is not None:
         from hypernest.machine.snapshot import Snapshot
 
-        return Snapshot.load(arguments.snapshot, archive).fork(engine=arguments.engine)
+        return Snapshot.load(arguments.snapshot, archive).fork(engine=arguments.engine, console=_spectator())
     image = find_image(arguments)
     if image is not None:
         # The console that learns the size of the terminal on which the snapshot is restored.
         arguments.append = f"hypernest.console=hvc0 {arguments.append}"
-    return make_machine(arguments, image, arguments.engine, None, None)
+    return make_machine(arguments, image, arguments.engine, _spectator(), None, once=True)
+
+
+class _Spectator:
+    """A console back end that shows what the guest prints to the person who waits, and types nothing."""
+
+    def write(self, data: bytes) -> None:
+        """It does not matter if that fails."""
+        with suppress(OSError):
+            os.write(STANDARD_ERROR, data)
+
+    def read(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def wait(self, seconds: float | None) -> bool:
+        """No input can come."""
+        time.sleep(seconds or 0)
+        return False
+
+
+def _spectator() -> _Spectator | None:
+    return _Spectator() if os.isatty(STANDARD_ERROR) else None
 
 
 def _run(arguments: argparse.Namespace, machine: Machine) -> str:

@@ -98,7 +98,7 @@ def test_from_saving_to_deleting(kernel: str, folders: Path, capsys: pytest.Capt
     capsys.readouterr()
 
     for restore in (["run", "--snapshot", "two"], ["snapshot", "restore", "two"]):
-        done = goes_on(*restore, text=b"\nq")
+        done = goes_on(*restore, "--engine", "interpreter", text=b"\nq")
         assert (done.returncode, done.stdout, done.stderr) == (0, b"2>", b"")
     assert goes_on("snapshot", "restore", "three", "--engine", "reference", text=b"\n\nq").stdout == b"4>5>"
 
@@ -240,6 +240,19 @@ def test_debian_at_a_terminal(debian_image: object, terminal: Any) -> None:
     terminal.type(b"\x01x")
     assert terminal.exit_status() == 0
     assert terminal.mode() == terminal.mode_before
+
+
+def test_who_waits_at_a_terminal_sees_the_guest(kernel: str, terminal: Any) -> None:
+    options = ("--until", ">", "--type", "x", "--limit", "1_000_000")
+    terminal.start(PROGRAM, "snapshot", "save", "one", "--kernel", kernel, "--memory", "16M", *options)
+    assert terminal.exit_status() == 0
+    assert b"hello>1>" in terminal.seen and b"saved one after" in terminal.seen
+
+
+def test_a_kernel_that_dies_ends_it(debian_image: object, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["snapshot", "save", "one", "--memory", "256M", "--type", "echo c >/proc/sysrq-trigger"]
+    assert run(line) == 1
+    assert "the guest did not print '~ # ': the guest asked for a reset; the end of" in capsys.readouterr().err
 
 
 def test_debian_in_a_script(debian_image: object) -> None:
