@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hypernest.history.timeline import NoHistory
     from hypernest.images.errors import ImageDamaged, ImageMissing, PullFailed
     from hypernest.isa.assembler import AssemblyError
+    from hypernest.isa.riscv.assembly import assemble
     from hypernest.machine import Machine, MachineClosed, Statistics, StopKind, StopReason, TextNotSeen
     from hypernest.machine.coverage import BadCoverage
     from hypernest.machine.hooks import BadHook, HookError, HookEvent
@@ -89,6 +90,7 @@ __all__ = [
     "SymbolOffset",
     "TextNotSeen",
     "__version__",
+    "assemble",
 ]
 
 _HOMES = {
@@ -118,6 +120,7 @@ _HOMES = {
     "hypernest.history.timeline": ("NoHistory",),
     "hypernest.images.errors": ("ImageDamaged", "ImageMissing", "PullFailed"),
     "hypernest.isa.assembler": ("AssemblyError",),
+    "hypernest.isa.riscv.assembly": ("assemble",),
     "hypernest.machine": ("Machine", "MachineClosed", "Statistics", "StopKind", "StopReason", "TextNotSeen"),
     "hypernest.machine.coverage": ("BadCoverage",),
     "hypernest.machine.hooks": ("BadHook", "HookError", "HookEvent"),

@@ -82,10 +82,10 @@ class CustomDevices:
         self._memory = DirectMemory(board.memory, self._drop_reservations)
         self.devices = tuple(self._make(maker) for maker in makers)
         """In the order in which they were given."""
-        chosen = list(zip(self.devices, makers, strict=True))
-        # Those that know their place come first, so that others go where room is left.
-        for device, maker in sorted(chosen, key=lambda each: (each[1].address is None, each[1].interrupt is None)):
-            self._attach(device, maker)
+        placed = list(zip(self.devices, makers, self._interrupts(makers), strict=True))
+        # Those that know their place come first, so that the others go where room is left.
+        for device, maker, interrupt in sorted(placed, key=lambda each: each[1].address is None):
+            self._attach(device, maker.address, interrupt)
 
     def __contains__(self, device: Device) -> bool:
         return any(device is each for each in self.devices)
@@ -95,8 +95,6 @@ class CustomDevices:
     def _make(self, maker: DeviceMaker) -> Device:
         try:
             device = maker.make()
-            if isinstance(device, Device) and hasattr(device, "read"):
-                device.check_tables()
         except Exception as error:
             what = f"the device {maker.name} could not be made ({type(error).__name__}: {error})"
             raise DeviceError(f"{what}: mend that, or give a function without arguments that makes it") from error
@@ -105,17 +103,14 @@ class CustomDevices:
         if not hasattr(device, "read"):
             raise DeviceError(f"{maker.name} is not complete: let its constructor end with super().__init__()")
         if hasattr(device, "clock"):
-            raise DeviceError(
-                f"{maker.name} gave a device that is in a machine already: let it make a new one each time"
-            )
+            raise DeviceError(f"{maker.name} gave a device that is on a board already: let it make a new one each time")
         _check_registers(device)
         encode_custom(device)
         return device
 
-    def _attach(self, device: Device, maker: DeviceMaker) -> None:
+    def _attach(self, device: Device, address: int | None, interrupt: int) -> None:
         board, name = self._board, type(device).__name__
-        interrupt = self._interrupt(maker.interrupt, name)
-        base = self._free_address(device.size) if maker.address is None else maker.address
+        base = self._free_address(device.size) if address is None else address
         if base % _PAGE or base < _LOWEST or base + device.size > board.memory.base:
             raise BadConfiguration(
                 f"{name} cannot be at {base:#x}: give an address in whole pages from {_LOWEST:#x} on,"
@@ -128,19 +123,22 @@ class CustomDevices:
             board.bus.follow(device, board.scheduler.reconsider_deadlines, reads=True)
             board.scheduler.timed = (*board.scheduler.timed, _Timed(self, device))
 
-    def _interrupt(self, wanted: int | None, name: str) -> int:
+    def _interrupts(self, makers: Sequence[DeviceMaker]) -> list[int]:
+        """The number of each one's interrupt."""
         used = {attachment.interrupt for attachment in self._board.bus.attachments}
-        free = [source for source in range(1, SOURCES + 1) if source not in used]
-        if wanted is not None:
-            if wanted not in free:
-                raise BadConfiguration(
-                    f"{name} cannot have interrupt {wanted}: give one from 1 to {SOURCES} that is free"
-                )
-            return wanted
-        automatic = next((source for source in free if source >= FIRST_INTERRUPT), None)
-        if automatic is None:
-            raise BadConfiguration(f"no interrupt is left for {name}: give the machine fewer devices")
-        return automatic
+        for maker in makers:
+            if maker.interrupt is not None:
+                if not 1 <= maker.interrupt <= SOURCES or maker.interrupt in used:
+                    message = f"{maker.name} cannot have interrupt {maker.interrupt}"
+                    raise BadConfiguration(f"{message}: give a free one from 1 to {SOURCES}")
+                used.add(maker.interrupt)
+        free = (number for number in range(FIRST_INTERRUPT, SOURCES + 1) if number not in used)
+        found = [next(free, 0) if maker.interrupt is None else maker.interrupt for maker in makers]
+        if not all(found):
+            raise BadConfiguration(
+                f"no interrupt is left for {makers[found.index(0)].name}: give the machine fewer devices"
+            )
+        return found
 
     def _free_address(self, size: int) -> int:
         base = FIRST
@@ -244,3 +242,7 @@ def _check_registers(device: Device) -> None:
                 f"the register {register.name} of {name} cannot be: give it sizes of 1, 2, 4 or 8 bytes and an offset"
                 f" that is a multiple of its width, within {device.size:#x} bytes"
             )
+    try:
+        device.check_tables()
+    except AssertionError as error:
+        raise DeviceError(f"the registers of {name} cannot be: {error}") from error

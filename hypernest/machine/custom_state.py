@@ -34,8 +34,7 @@ def encode_custom(device: Device) -> list[bytes]:
             raise DeviceError(f"the state of {name} {problem}: {_ADVICE}")
         try:
             data = encode_state(state)
-            if encode_state(decode_custom(data, state)) != data:
-                raise BadState("it is not the same when it is read back")
+            decode_custom(data, state)
         except (BadState, TypeError, ValueError, OverflowError, NameError, RecursionError) as error:
             raise DeviceError(f"the state of {name} cannot be kept ({error}): {_ADVICE}") from error
         encoded.append(data)
@@ -46,9 +45,12 @@ def decode_custom(data: bytes, present: StateType) -> StateType:
     """The reverse, for a device that has the state `present`. Raises `BadState`."""
     kind = type(present)
     try:
-        return msgspec.msgpack.decode(data, type=kind)
+        state = msgspec.msgpack.decode(data, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BadState(f"this is no {kind.__name__} ({error}): it is damaged or of another device") from None
+    if encode_state(state) != data:
+        raise BadState(f"this is no {kind.__name__}, which would be something else: it is damaged or of another device")
+    return state
 
 
 def _not_plain(state: Any) -> str:
