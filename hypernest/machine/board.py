@@ -155,8 +155,8 @@ class Board:
             self.engine = make_engine(isa, self.memory, self.bus)
             self.memory.on_write(self.engine.invalidate)
             self.harts = [self._new_hart(number) for number in range(harts)]
-            self._views = [HostHart(isa, hart, self.memory, self.bus, self.engine) for hart in self.harts]
             self.clock = MachineClock(Layout(isa.registers))
+            self._views = [HostHart(isa, each, self.memory, self.bus, self.engine, self.clock) for each in self.harts]
             self.scheduler = Scheduler(
                 self.engine, self.harts, self.clock, console, journal or Journal(), boot, follow_wall
             )

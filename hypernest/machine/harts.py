@@ -10,6 +10,8 @@ from hypernest.engines.reference import ReferenceHart
 from hypernest.isa.isa import Isa
 from hypernest.isa.riscv.abi import FLOAT_NUMBERS, INTEGER_NUMBERS
 from hypernest.isa.riscv.state import Privilege
+from hypernest.isa.word import Word, word
+from hypernest.machine.clock import MachineClock
 from hypernest.machine.host_access import checked_address
 from hypernest.machine.registers import Csrs, NamedRegisters, NoSuchRegister, Registers, RegisterValues
 from hypernest.machine.virtual_memory import DebuggerHart, VirtualMemory
@@ -21,9 +23,17 @@ __all__ = ["Csrs", "HostHart", "MachineHart", "NoSuchRegister", "Registers"]
 class HostHart(ReferenceHart):
     """A hart on which the host runs semantic functions between two turns, whatever engine runs it otherwise."""
 
-    def __init__(self, isa: Isa, state: HartState, memory: GuestMemory, devices: Devices, engine: Engine) -> None:
+    def __init__(
+        self,
+        isa: Isa,
+        state: HartState,
+        memory: GuestMemory,
+        devices: Devices,
+        engine: Engine,
+        clock: MachineClock,
+    ) -> None:
         super().__init__(isa, state, memory, devices)
-        self._engine = engine
+        self._engine, self._clock = engine, clock
         self.debugger = DebuggerHart(isa, state, memory, devices)
         """The same hart to walk page tables with, whatever they permit."""
 
@@ -31,6 +41,9 @@ class HostHart(ReferenceHart):
     def guest_memory(self) -> GuestMemory:
         """RAM."""
         return self._memory
+
+    def clock(self) -> Word:
+        return word(self._clock.now(), 64)  # of all harts: this one may have waited for long
 
     def flush_translations(self) -> None:
         self._engine.flush_translations(self._state)

@@ -102,3 +102,13 @@ def test_registers_are_printed_in_columns() -> None:
         assert all(len(line) <= 160 for line in text.splitlines())
         assert "<th>s11</th><td><code>0xffffffffffffffff</code></td>" in values._repr_html_()
         assert "a0 " in repr(machine.harts[0].x) and "ft11" in repr(machine.harts[0].f)
+
+
+@on_every_engine
+def test_every_hart_has_the_machines_time(engine: str) -> None:
+    with hosted("li t0, 32\n csrs sie, t0\n li a7, 0x54494D45\n li a0, 500000\n ecall\n wfi\n j .", engine=engine,
+                harts=2) as machine:  # fmt: skip
+        machine.run(1000)
+        assert machine.now > 50_000_000  # it has waited for its timer
+        assert [hart["time"] for hart in machine.harts] == [machine.now // 100] * 2
+        assert [hart["cycle"] for hart in machine.harts] == [machine.now] * 2
