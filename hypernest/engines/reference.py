@@ -250,15 +250,15 @@ class ReferenceEngine(Untranslated):
         attention = True
         while True:
             if attention or state["stop"]:  # the latter may be set at any time, by a signal
-                if state["stop"]:
-                    state["stop"] = 0
-                    return Exit.STOP
                 if state["monitor_call"]:
                     return Exit.MONITOR
                 if state["waiting"]:
                     if not self._isa.interrupt_pending(hart):
                         return Exit.WAIT
                     state["waiting"] = 0
+                if state["stop"]:
+                    state["stop"] = 0
+                    return Exit.STOP
                 due = int(self._isa.interrupt_due(hart))
                 if due and due in self._watched.traps and not hart.passing & Kind.INTERRUPT:
                     self._interceptions[state.address] = Interception(Kind.INTERRUPT, state["pc"], cause=due)

@@ -45,9 +45,9 @@ class Console:
         self.arrivals: list[bytes | tuple[int, int]] = []
         """Input and sizes of the window that have not struck yet: the run loop takes them between two instructions."""
         self.on_arrival: Callable[[], None] = lambda: None
+        """Called when something has arrived."""
         self.on_output: Callable[[bytes], None] | None = None
         """Called with what the guest prints, as it does."""
-        """Called when something has arrived."""
         self._wanted = b""
         self._on_found: Callable[[], None] | None = None
         self.found = False
@@ -160,13 +160,17 @@ class Console:
         """Pass output to the back end and `listen` for input. Lets through what the back end's `read` raises."""
         if self.backend is None:
             return
-        if self._outgoing:
-            data = bytes(self._outgoing)
-            self._outgoing.clear()
-            self.backend.write(data)
+        self.flush()
         arrived = self.backend.read()
         if arrived and listen:
             self.send(arrived)
+
+    def flush(self) -> None:
+        """Pass output to the back end."""
+        if self._outgoing and self.backend is not None:
+            data = bytes(self._outgoing)
+            self._outgoing.clear()
+            self.backend.write(data)
 
     def _deliver(self) -> None:
         if self._receiver != SBI and self._incoming:

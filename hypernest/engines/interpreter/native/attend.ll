@@ -1,6 +1,6 @@
-; Between instructions: stop requests, monitor calls, wfi, interrupts, and which tables are in force.
+; Between instructions: monitor calls, wfi, stop requests, interrupts, and which tables are in force.
 
-; Stop requests, monitor calls, wfi and interrupts: why to leave, or -1 to go on.
+; Monitor calls, wfi, stop requests and interrupts: why to leave, or -1 to go on.
 define internal i64 @attend(ptr %hart, ptr %ram) noinline {
 entry:
   PUT i64 0 attention
@@ -10,15 +10,8 @@ entry:
 hook:
   ret i64 ${HOOK}
 go:
-  %stop = GET i64 stop
-  %stopping = icmp ne i64 %stop, 0
-  br i1 %stopping, label %stopped, label %a
-stopped:
-  PUT i64 0 stop
-  br label %stay
-stay:
-  ret i64 ${STOP}
-a:
+  ; What the last instruction has begun comes before a stop, which may be asked for at any time: where a run is cut
+  ; must not show in the state.
   %call = GET i64 monitor_call
   %calling = icmp ne i64 %call, 0
   br i1 %calling, label %monitor, label %b
@@ -27,7 +20,7 @@ monitor:
 b:
   %waiting = GET i64 waiting
   %waits = icmp ne i64 %waiting, 0
-  br i1 %waits, label %wait, label %c
+  br i1 %waits, label %wait, label %a
 wait:
   %pending.r = call {i1, i1} @routine_interrupt_pending(ptr %hart, ptr %ram)
   %pending = extractvalue {i1, i1} %pending.r, 1
@@ -36,7 +29,14 @@ sleep:
   ret i64 ${WAIT}
 wake:
   PUT i64 0 waiting
-  br label %c
+  br label %a
+a:
+  %stop = GET i64 stop
+  %stopping = icmp ne i64 %stop, 0
+  br i1 %stopping, label %stopped, label %c
+stopped:
+  PUT i64 0 stop
+  ret i64 ${STOP}
 c:
   ; The short question first: nearly always the answer is no.
   %some.r = call {i1, i1} @routine_interrupt_pending(ptr %hart, ptr %ram)
