@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hypernest.debug.dwarf.lines import SourceLine
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 _MODE = 60  # the lowest bit of satp's mode
 
 
+@dataclass(slots=True)
+class _Read:
+    """What was read from the files that were loaded, and from the kernel that they became."""
+
+    programs: tuple[Loaded, ...] = ()
+    loaded: list[DebugProgram] = field(default_factory=list)
+    kernel: KernelSymbols | None = None
+
+
 class MachineSymbols:
     """Addresses by name and names by address: `symbols["panic"]`, `symbols.find(address)`.
 
@@ -33,10 +43,9 @@ class MachineSymbols:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._added: list[DebugProgram] = []
-        self._programs: tuple[Loaded, ...] = ()
-        self._loaded: list[DebugProgram] = []
-        self._kernel: KernelSymbols | None = None
         self._searched: tuple[object, int] | None = None
+        # What was read once serves forks, too.
+        self._read: _Read = machine.setup.notes.setdefault("symbols", _Read())
 
     def add(self, source: Source, offset: int = 0) -> None:
         """Know an ELF program or a list such as System.map, too; `offset` is added to its addresses.
@@ -50,11 +59,11 @@ class MachineSymbols:
     @property
     def programs(self) -> list[DebugProgram]:
         """The files in the order in which they are asked."""
-        programs = self._machine.programs
-        if programs is not self._programs:
-            self._loaded = [DebugProgram.loaded(program) for program in programs]
-            self._programs = programs
-        return [*self._added, *self._loaded]
+        programs, read = self._machine.programs, self._read
+        if programs is not read.programs:
+            read.loaded = [DebugProgram.loaded(program) for program in programs]
+            read.programs = programs
+        return [*self._added, *read.loaded]
 
     @property
     def tables(self) -> list[SymbolTable]:
@@ -63,13 +72,14 @@ class MachineSymbols:
         return [*(each.table for each in self.programs), *([kernel.table] if kernel is not None else [])]
 
     def _find_kernel(self) -> KernelSymbols | None:
-        memory = self._machine.memory
-        if self._kernel is not None and not self._kernel.hold_in(memory):
-            self._kernel = self._searched = None
-        now = (self._programs, self._machine.instructions)
-        if self._kernel is None and self._searched != now:
-            self._kernel, self._searched = find_kernel(memory), now
-        return self._kernel
+        memory, known = self._machine.memory, self._read.kernel
+        if known is not None and known.hold_in(memory):
+            return known
+        now = self._machine.programs, self._machine.instructions
+        if known is None and self._searched == now:
+            return None
+        self._read.kernel, self._searched = find_kernel(memory), now
+        return self._read.kernel
 
     def __getitem__(self, place: str) -> int:
         """The address of a symbol; `schedule+0x1c` and numbers are understood, too.

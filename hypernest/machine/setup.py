@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from hypernest.machine.boot import BootPlan
 from hypernest.machine.custom_devices import DeviceMaker
@@ -28,3 +29,5 @@ class Setup:
     plan: BootPlan | None
     title: str = ""
     devices: tuple[DeviceMaker, ...] = ()
+    notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What tools have found out about the files and remember for all machines made of this."""

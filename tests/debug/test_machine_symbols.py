@@ -116,6 +116,7 @@ def test_forks_have_names_of_their_own(program: Path) -> None:
         machine.run(5)
         with machine.snapshot().fork() as child:
             assert child.symbols["costly"] == machine.symbols["costly"]
+            assert child.symbols.programs[0] is machine.symbols.programs[0]  # nothing is read again
             child.symbols.add(b"0000000080201000 T main\n")
             assert "main" not in machine.symbols
 
