@@ -159,7 +159,8 @@ class MachineSymbols:
         return one["priv"] != Privilege.MACHINE and one["satp"] >> _MODE != 0
 
     def __repr__(self) -> str:
-        return f"<{len(self)} symbols of {len(self.tables)} programs>"
+        programs = sum(1 for table in self.tables if len(table))
+        return f"<{len(self)} symbols of {programs} program{'s' if programs != 1 else ''}>"
 
 
 def _meanings(address: int, table: SymbolTable, translates: bool) -> tuple[int, ...]:

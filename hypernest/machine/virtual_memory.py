@@ -28,11 +28,11 @@ _OPEN, _OPEN_ADDRESS = 0x1F, (1 << 54) - 1  # a PMP entry that allows everything
 class Mapping(NamedTuple):
     """What is at a virtual address: the guest-physical address behind it, None if it is not mapped.
 
-    The same holds for the `count` bytes that begin there.
+    The same holds for the `size` bytes that begin there.
     """
 
     physical: int | None
-    count: int
+    size: int
 
 
 class DebuggerHart(ReferenceHart):
@@ -79,7 +79,7 @@ class DebuggerHart(ReferenceHart):
             return identity
         found = self._walk(address, mode)
         if found.physical is None and identity.physical is not None:
-            return Mapping(address, min(found.count, self._in_one_piece(address)))
+            return Mapping(address, min(found.size, self._in_one_piece(address)))
         return found
 
     def _in_one_piece(self, address: int) -> int:
@@ -134,7 +134,7 @@ class VirtualMemory(MemoryView):
             mapping = hart.mapping(address)
             if mapping.physical is None:
                 raise NotMapped(f"the virtual address {address:#x} is not mapped now: use one that is")
-            size = min(mapping.count, end - address)
+            size = min(mapping.size, end - address)
             if not memory.contains(mapping.physical, size):
                 raise OutOfRange(
                     f"the virtual address {address:#x} leads to guest-physical {mapping.physical:#x}, which is not"

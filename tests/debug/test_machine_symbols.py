@@ -60,7 +60,7 @@ def test_what_was_loaded_has_names(program: Path) -> None:
         for wrong in (-1, 1 << 64):
             with pytest.raises(BadValue):
                 symbols.resolve(wrong)
-        assert repr(symbols) == f"<{len(symbols)} symbols of 1 programs>"
+        assert repr(symbols) == f"<{len(symbols)} symbols of 1 program>"
 
 
 def test_files_that_are_added_come_first(program: Path) -> None:

@@ -93,7 +93,7 @@ class FrameTable:
             return None
         description = self._descriptions[index]
         rules = _run(description, pc)
-        if rules.cfa_register not in registers:
+        if rules.cfa_register is None or rules.cfa_register not in registers:
             return None
         cfa = registers[rules.cfa_register] + rules.cfa_offset & _ADDRESSES
         caller = dict(registers)
