@@ -247,20 +247,23 @@ def _with_signal(go: Go) -> Callable[..., bytes]:
     return lambda session, signal, address: resume(session, address)
 
 
-_ACTION = re.compile(rb"([cs]|[CS][0-9a-fA-F]{2})(?::(-1|[0-9a-fA-F]{1,8}))?")
+_ACTION = re.compile(
+    rb"(?:c|C[0-9a-fA-F]{2}|(?P<step>s|S[0-9a-fA-F]{2}|r(?P<start>[0-9a-fA-F]{1,16}),(?P<end>[0-9a-fA-F]{1,16})))"
+    rb"(?::(?P<thread>-1|[0-9a-fA-F]{1,8}))?"
+)
 
 
 def _resume_threads(session: Session, actions: bytes) -> bytes:
     """vCont. A step is done on one hart; the others run as the machine's own schedule says, whatever gdb wants."""
-    stepped: list[int | None] = []
+    steps: list[tuple[int | None, range]] = []
     for text in actions.split(b";"):
         action = _ACTION.fullmatch(text)
         if action is None:
             return MALFORMED
-        hart = session.hart_of(int(action[2] or b"0", 16))
-        if action[1][:1] in b"sS":
-            stepped.append(hart)
-    return session.resume(Go.STEP, stepped[0]) if stepped else session.resume(Go.CONTINUE)
+        hart = session.hart_of(int(action["thread"] or b"0", 16))
+        if action["step"]:
+            steps.append((hart, range(int(action["start"] or b"0", 16), int(action["end"] or b"0", 16))))
+    return session.resume(Go.STEP, *steps[0]) if steps else session.resume(Go.CONTINUE)
 
 
 # --- the rest ------------------------------------------------------------------------------------------------------
@@ -321,7 +324,7 @@ _COMMANDS = {
         Command("s", "{address}?", _resumer(Go.STEP)),
         Command("C", "{signal}(?:;{address})?", _with_signal(Go.CONTINUE)),
         Command("S", "{signal}(?:;{address})?", _with_signal(Go.STEP)),
-        Command("vCont?", "", _always(b"vCont;c;C;s;S")),
+        Command("vCont?", "", _always(b"vCont;c;C;s;S;r")),
         Command("vCont", ";{rest}", _resume_threads),
         Command("bs", "", _resumer(Go.STEP_BACK)),
         Command("bc", "", _resumer(Go.CONTINUE_BACK)),

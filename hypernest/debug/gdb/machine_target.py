@@ -17,7 +17,7 @@ from hypernest.debug.gdb.attention import AttentiveBackend, Interrupted
 from hypernest.debug.gdb.monitor import Monitor
 from hypernest.debug.gdb.registers import File, GdbRegister, gdb_registers
 from hypernest.debug.gdb.symbol_program import guest_program
-from hypernest.debug.gdb.target import BadAddress, Cause, Go, GuestFile, Point, Poll, Stop, TargetError
+from hypernest.debug.gdb.target import NOWHERE, BadAddress, Cause, Go, GuestFile, Point, Poll, Stop, TargetError
 from hypernest.errors import OutOfRange
 from hypernest.history.timeline import NoHistory, Timeline
 from hypernest.isa.riscv.riscv64 import RISCV64
@@ -185,9 +185,9 @@ class MachineTarget:
 
     # --- running -----------------------------------------------------------------------------------------------------
 
-    def resume(self, go: Go, hart: int, poll: Poll) -> Stop:
-        ways = {
-            Go.STEP: self._step,
+    def resume(self, go: Go, hart: int, poll: Poll, within: range = NOWHERE) -> Stop:
+        ways: dict[Go, Callable[[int], Stop]] = {
+            Go.STEP: partial(self._step_range, within=within),
             Go.CONTINUE: self._continue,
             Go.STEP_BACK: self._step_back,
             Go.CONTINUE_BACK: self._continue_back,
@@ -229,6 +229,19 @@ class MachineTarget:
             size = min(max(fitting, _FIRST_SLICE), 4 * size, _LARGEST_SLICE)
         return Stop(Cause.INTERRUPTED, self.current)
 
+    def _step_range(self, hart: int, within: range) -> Stop:
+        """Step, and go on while the hart is at one of these addresses and nothing else happens."""
+        each, scheduler = self._machine.harts[hart], self._machine.scheduler
+        breakpoints = {address for point, address, _ in self._hooks if point in _BREAKPOINTS}
+        stop = self._step(hart)
+        while stop.cause is Cause.STEPPED and each.pc in within and not scheduler.is_waiting(hart):
+            if each.pc in breakpoints:
+                return Stop(Cause.BREAKPOINT, hart, Point.SOFTWARE, each.pc)
+            if self._poll():
+                return Stop(Cause.INTERRUPTED, hart)
+            stop = self._step(hart)
+        return stop
+
     def _step(self, hart: int) -> Stop:
         """Other harts run until it is this one's turn, then it executes one instruction.
 
@@ -237,7 +250,8 @@ class MachineTarget:
         machine, poll = self._machine, self._poll
         idle = machine.scheduler.is_waiting(hart) or machine.scheduler.is_stopped(hart)
         deadline = time.monotonic() + _WAITING_SECONDS if idle else float("inf")
-        self._poll = lambda: poll() or time.monotonic() >= deadline
+        if idle:
+            self._poll = lambda: poll() or time.monotonic() >= deadline
         last = machine.instructions + _WAITING_STEPS if idle else None
         try:
             while not self._poll():

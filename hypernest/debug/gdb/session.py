@@ -8,7 +8,7 @@ from functools import cached_property
 
 from hypernest.debug.gdb.description import target_description
 from hypernest.debug.gdb.registers import PC, GdbRegister
-from hypernest.debug.gdb.target import Cause, Go, GuestFile, Point, Stop, Target, TargetError
+from hypernest.debug.gdb.target import NOWHERE, Cause, Go, GuestFile, Point, Stop, Target, TargetError
 from hypernest.errors import HypernestError
 
 SIGINT, SIGTRAP = 2, 5
@@ -79,8 +79,8 @@ class Session:
 
     # --- running ---------------------------------------------------------------------------------------------------
 
-    def resume(self, go: Go, hart: int | None = None) -> bytes:
-        """Let the machine run, and tell why it stopped."""
+    def resume(self, go: Go, hart: int | None = None, within: range = NOWHERE) -> bytes:
+        """Let the machine run, and tell why it stopped. See `Target.resume`."""
         target = self.target
         if target.ended is not None and go in (Go.STEP, Go.CONTINUE):
             self.departure = Departure.DETACHED
@@ -88,7 +88,7 @@ class Session:
         if hart is None:
             hart = self.chosen
         try:
-            self.last_stop = target.resume(go, hart, self.poll)
+            self.last_stop = target.resume(go, hart, self.poll, within)
         except HypernestError as error:
             self.last_stop = Stop(Cause.TROUBLE, target.current, message=f"hypernest: {error}")
         self.selected = self.last_stop.hart  # gdb takes that for granted

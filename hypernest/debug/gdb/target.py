@@ -14,6 +14,10 @@ Poll = Callable[[], bool]
 """Asked often while the machine runs: does gdb want it to stop?"""
 
 
+NOWHERE = range(0)
+"""No addresses."""
+
+
 class TargetError(HypernestError):
     """What gdb asked for cannot be done; `code` is the number that it is told."""
 
@@ -119,8 +123,11 @@ class Target(Protocol):
     def remove_all(self) -> None:
         """Stop nowhere any more."""
 
-    def resume(self, go: Go, hart: int, poll: Poll) -> Stop:
-        """Run until something stops the machine, or `poll` says so. A step is one of `hart`."""
+    def resume(self, go: Go, hart: int, poll: Poll, within: range = NOWHERE) -> Stop:
+        """Run until something stops the machine, or `poll` says so.
+
+        A step is one of `hart`, and more as long as that one is at an address that is `within`.
+        """
 
     def attend(self) -> None:
         """Called several times a second while the machine stands still and gdb says nothing."""

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hypernest.debug.gdb.registers import GdbRegister
-from hypernest.debug.gdb.target import BadAddress, Cause, Go, Point, Poll, Stop, TargetError
+from hypernest.debug.gdb.target import NOWHERE, BadAddress, Cause, Go, Point, Poll, Stop, TargetError
 from hypernest.machine.boot_files import BootFile
 
 BASE, SIZE = 0x8000_0000, 0x2000
@@ -25,6 +25,7 @@ class FakeTarget:
     points: set[tuple[Point, int, int]] = field(default_factory=set)
     stops: deque[Stop] = field(default_factory=deque)
     resumed: list[tuple[Go, int]] = field(default_factory=list)
+    within: range = NOWHERE
     attended: int = 0
     file: bytes = b""
     trouble: Exception | None = None
@@ -57,8 +58,9 @@ class FakeTarget:
     def remove_all(self) -> None:
         self.points.clear()
 
-    def resume(self, go: Go, hart: int, poll: Poll) -> Stop:
+    def resume(self, go: Go, hart: int, poll: Poll, within: range = NOWHERE) -> Stop:
         self.resumed.append((go, hart))
+        self.within = within
         if self.trouble:
             raise self.trouble
         if self.stops:

@@ -5,7 +5,7 @@ typedef unsigned long word;
 volatile word ticks[8];
 volatile word told_to_wait;
 word total, touched, table[8] = {3, 1, 4, 1, 5, 9, 2, 6};
-char name[] = "hypernest";
+volatile int rounds = 20000; char name[] = "hypernest";
 
 __attribute__((noinline)) word add(word a, word b)
 {
@@ -39,7 +39,7 @@ int main(void)
     touched = table[2];
     total = total + 1;
     corrupt(&table[5]);
-    for (volatile int i = 0; i < 20000; i++)
+    for (volatile int i = 0; i < rounds; i++)
         ;
     total = sum_up(table, 8);
     finish();

@@ -15,6 +15,7 @@ def test_finding_who_corrupted_a_word(program: Path, engine: str) -> None:
     shown = session(
         program,
         """
+        set var rounds = 10
         continue
         print/x table[5]
         watch table[5]

@@ -59,7 +59,7 @@ def test_what_is_not_known_gets_the_empty_reply(talk: Conversation, request_: st
 def test_small_talk(talk: Conversation) -> None:
     assert talk.ask("qAttached") == "1"
     assert talk.ask("qSymbol::") == "OK"
-    assert talk.ask("vCont?") == "vCont;c;C;s;S"
+    assert talk.ask("vCont?") == "vCont;c;C;s;S;r"
     assert talk.session.acknowledges
     assert talk.ask("QStartNoAckMode") == "OK"
     assert not talk.session.acknowledges
@@ -155,6 +155,35 @@ def test_running(talk: Conversation) -> None:
     wrong = ("vCont", "vCont;", "vCont;t", "vCont;x:1", "vCont;s:9", "cx", "C", "S5", "bs1", "vCont;s:1;")
     assert [talk.ask(bad) for bad in wrong] == ["E01"] * len(wrong)
     assert len(talk.target.resumed) == 9
+
+
+def test_stepping_through_a_range(talk: Conversation) -> None:
+    talk.ask("vCont;r80000000,80000010:2;c")
+    assert talk.target.resumed == [(Go.STEP, 1)]
+    assert talk.target.within == range(0x8000_0000, 0x8000_0010)
+    talk.ask("vCont;s:2;c")
+    assert not talk.target.within
+    assert [talk.ask(bad) for bad in ("vCont;r", "vCont;r1", "vCont;r1,", "vCont;rg,1")] == ["E01"] * 4
+
+
+def test_the_program_as_a_file(talk: Conversation) -> None:
+    name = b"/guest-program".hex()
+    assert talk.ask("qXfer:exec-file:read::0,100") == "E00"
+    assert talk.ask(f"vFile:open:{name},0,0") == "F-1,2"
+    talk = Conversation()
+    talk.target.file = b"\x7fELF and more"
+    assert talk.ask("qXfer:exec-file:read:1:0,100") == "l/guest-program"
+    assert talk.ask("vFile:setfs:0") == "F0"
+    assert talk.ask(f"vFile:open:{name},0,1c0") == "F3"
+    assert talk.ask("vFile:pread:3,100,2") == "Fb;LF and more"
+    assert talk.ask("vFile:pread:3,100,ffffffff") == "F0;"
+    assert answer(talk.session, b"vFile:fstat:3")[:4] == b"F40;"
+    assert len(answer(talk.session, b"vFile:fstat:3")) == 4 + 64
+    assert talk.ask("vFile:close:3") == "F0"
+    assert [talk.ask(f"vFile:open:{other},0,0") for other in (b"/etc/passwd".hex(), b"".hex(), "ff")] == ["F-1,2"] * 3
+    assert talk.ask(f"vFile:open:{name},1,0") == "F-1,2"
+    assert [talk.ask(f"vFile:{what}") for what in ("pread:4,1,0", "fstat:4", "close:9")] == ["F-1,9"] * 3
+    assert talk.ask("vFile:unlink:00") == ""
 
 
 def test_stop_replies(talk: Conversation) -> None:

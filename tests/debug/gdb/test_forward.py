@@ -44,6 +44,7 @@ def test_watchpoints_of_each_kind(program: Path, engine: str) -> None:
     shown = session(
         program,
         """
+        set var rounds = 10
         watch touched
         rwatch table[2]
         awatch name[0]
@@ -93,8 +94,21 @@ def test_stepping_executes_one_instruction_each(program: Path) -> None:
 
 
 def test_stepping_lines_and_functions(program: Path) -> None:
-    shown = session(program, "break main\ncontinue\nnext\nnext\nstep\nstep\nstep\nstep\nstep")
-    in_order(shown, "Breakpoint 1, main", "^39\t", "^40\t", "^41\t", r"^corrupt \(where", "^27\t", r"^main \(\)")
+    shown = session(
+        program, "break main\ncontinue\nnext\nnext\nstep\nstep\nstep\nstep\nset var rounds = 500\nnext\nnext"
+    )
+    in_order(
+        shown,
+        "Breakpoint 1, main",
+        "^39\t",
+        "^40\t",
+        "^41\t",
+        r"^corrupt \(where",
+        "^27\t",
+        r"^main \(\)",
+        "^44\t",
+        "^45\t",
+    )
 
 
 def test_registers_and_memory_are_written(program: Path) -> None:
