@@ -64,7 +64,7 @@ def test_a_running_system_with_two_harts(debian_image: Image) -> None:
             hbreak *__riscv_sys_execve
             continue
             backtrace
-            x/s ((char **)$a0)[10]
+            x/s ((char **)$a0)[35]
             delete
             watch *(long *)&jiffies_64
             reverse-continue
