@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from hypernest.machine.machine import Machine
     from hypernest.machine.snapshot import Snapshot
 
-_PROMPT = "~ # "
-"""What our own guests print when they wait for a command."""
+_PROMPT, _LATER_PROMPT = "~ # ", " # "
+"""What our own guests print when they wait for their first command, and, wherever they are by then, for the next."""
+
+_PATIENCE = 3600 * 10**9
+"""Nanoseconds of guest time to wait for text; for a guest that idles this passes in seconds."""
+
+_STRETCH = 100_000_000
 
 STANDARD_ERROR = 2
 _LONGEST_PROMPT = 200
@@ -87,14 +92,14 @@ def _add_save(parser: argparse.ArgumentParser) -> None:
     add("--snapshot", metavar="NAME", help="go on with this snapshot instead of booting")
     add("--engine", choices=ENGINES, default="auto", help="how instructions run (auto)")
     when = parser.add_mutually_exclusive_group()
-    when.add_argument("--until", metavar="TEXT", help=f"run until the guest has printed TEXT (images: {_PROMPT!r})")
+    when.add_argument("--until", metavar="TEXT", help="run until the guest has printed TEXT (images: a prompt)")
     when.add_argument("--instructions", metavar="N", type=count, help="run for N guest instructions")
     add(
         "--type",
         metavar="LINE",
         action="append",
         default=[],
-        help="then type LINE and run until it has printed TEXT again; may be given again",
+        help="then type LINE and run until it has printed TEXT again (images: a prompt); may be given again",
     )
     add("--limit", metavar="N", type=count, help="give up when TEXT has not come after N guest instructions")
     _add_file(parser)
@@ -139,7 +144,6 @@ def _check(arguments: argparse.Namespace) -> None:
         ours = not (arguments.kernel or arguments.firmware)
     if arguments.until is None and not ours:
         raise UsageError("when to save is not said: give --until TEXT or --instructions N.")
-    arguments.until = arguments.until or _PROMPT
 
 
 def _guest(arguments: argparse.Namespace, archive: Archive) -> Machine:
@@ -190,11 +194,33 @@ def _run(arguments: argparse.Namespace, machine: Machine) -> str:
         return ""
     output = ""
     if arguments.snapshot is None or not arguments.type:
-        output = machine.run_until(arguments.until, arguments.limit)
+        output = _run_until(machine, arguments.until or _PROMPT, arguments.limit)
     for line in arguments.type:
         machine.console.send(f"{line}\n")
-        output = machine.run_until(arguments.until, arguments.limit)
+        output = _run_until(machine, arguments.until or _LATER_PROMPT, arguments.limit)
     return output.rpartition("\n")[2][-_LONGEST_PROMPT:]
+
+
+def _run_until(machine: Machine, text: str, limit: int | None) -> str:
+    """As `Machine.run_until`, but not for ever if the guest waits for something else."""
+    from hypernest.machine.machine import TextNotSeen
+
+    last = None if limit is None else machine.instructions + limit
+    deadline = machine.now + _PATIENCE
+    while True:
+        stretch = _STRETCH if last is None else min(_STRETCH, last - machine.instructions)
+        end = machine.instructions + stretch
+        try:
+            return machine.run_until(text, stretch)
+        except TextNotSeen:
+            if machine.instructions < end or end == last:
+                raise
+        if machine.now > deadline:
+            output = machine.console.last(_LONGEST_PROMPT)
+            raise NothingToSave(
+                f"the guest did not print {text!r} within an hour of its time; the end of its output is {output!r}:"
+                " say with --until what it prints"
+            )
 
 
 # --- restore -------------------------------------------------------------------------------------------------------

@@ -249,10 +249,30 @@ def test_who_waits_at_a_terminal_sees_the_guest(kernel: str, terminal: Any) -> N
     assert b"hello>1>" in terminal.seen and b"saved one after" in terminal.seen
 
 
+def test_a_prompt_may_change(debian_image: object, folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["snapshot", "save", "one", "--memory", "256M", "--type", "cd /usr; x=kept"]) == 0
+    assert run(["snapshot", "save", "two", "--snapshot", "one", "--type", "cd bin"]) == 0
+    done = goes_on("run", "--snapshot", "two", text=b"echo $x $PWD\n")
+    assert b"\r\nkept /usr/bin\r\n" in done.stdout
+    assert [entry.about["prompt"][-11:] for entry in Archive(folders).entries()] == ["/usr # ", "/usr/bin # "]
+
+
+def test_text_that_never_comes(
+    debian_image: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypernest.cli.snapshot._PATIENCE", 20 * 10**9)
+    monkeypatch.setattr("hypernest.cli.snapshot._STRETCH", 1_000_000)
+    assert run(["snapshot", "save", "one", "--memory", "256M"]) == 0
+    capsys.readouterr()
+    assert run(["snapshot", "save", "two", "--snapshot", "one", "--type", "cd /tmp", "--until", "~ # "]) == 1
+    message = "hypernest: the guest did not print '~ # ' within an hour of its time; the end of its output is "
+    assert capsys.readouterr().err.startswith(message)
+
+
 def test_a_kernel_that_dies_ends_it(debian_image: object, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["snapshot", "save", "one", "--memory", "256M", "--type", "echo c >/proc/sysrq-trigger"]
     assert run(line) == 1
-    assert "the guest did not print '~ # ': the guest asked for a reset; the end of" in capsys.readouterr().err
+    assert "the guest did not print ' # ': the guest asked for a reset; the end of" in capsys.readouterr().err
 
 
 def test_debian_in_a_script(debian_image: object) -> None:
