@@ -72,10 +72,13 @@ external:
     csrr  s5, time
     add   s1, s1, s5
     li    s5, 113           # q
+    li    s6, 0x5555
+    beq   s4, s5, 3f
+    li    s5, 114           # r
+    li    s6, 0x7777
     bne   s4, s5, 1b
-    li    s4, 0x5555
-    li    s5, {FINISHER:#x}
-    sw    s4, 0(s5)
+3:  li    s5, {FINISHER:#x}
+    sw    s6, 0(s5)
 2:  sw    s8, 0(s7)         # complete
     mret
     .align 3
@@ -85,5 +88,5 @@ shared: .dword 0
 
 
 def course(**options: Any) -> Machine:
-    """A machine with that guest, which runs until a `q` is typed."""
+    """A machine with that guest, which runs until a `q` is typed, and resets itself at an `r`."""
     return bare(TYPED_AT, **{"memory": "1M", **options})

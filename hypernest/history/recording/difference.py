@@ -111,7 +111,8 @@ def arrive(machine: Machine, mark: Mark | End, ended: StopReason | None = None) 
         return False
     machine.run(mark.count - machine.instructions)
     if isinstance(mark, End):
-        if machine.instructions == mark.count:
+        to_come = machine.journal.ahead is not None if ended is None else machine.stopped is None
+        if machine.instructions == mark.count and to_come:
             machine.run(1)  # that it ends, or what is idle before the end of the recording, needs no instruction
         if machine.stopped != ended:
             return False

@@ -136,7 +136,7 @@ class _Reader:
                 choice("disk mode", disk.mode, [mode.value for mode in DiskMode])
         except BadConfiguration as error:
             raise self.bad(str(error)) from error
-        if origin.harts > MAXIMUM_HARTS or origin.seed >> 64:
+        if origin.harts > MAXIMUM_HARTS:
             raise self.bad("no machine is like that")
         if sorted(numbers) != list(range(len(origin.files))):
             raise self.bad("its files do not fit what the machine booted")

@@ -241,7 +241,7 @@ class Recorder:
         for event in events[self._written_events :]:
             for at in range(0, max(len(event.typed), 1), _INPUT_AT_ONCE):
                 typed = event.typed[at : at + _INPUT_AT_ONCE]
-                self._append(Input(event.boot, event.time, typed, event.size if at == 0 else None))
+                self._append(Input(event.boot, event.time, typed, _window(event.size) if at == 0 else None))
         self._written_events = len(events)
 
     @property
@@ -269,6 +269,11 @@ class Recorder:
             what = f"{error.filename}: " if error.filename not in (None, str(self.path)) else ""
             reason = (error.strerror or str(error)).lower()
             raise RecordingNotKept(f"the recording {self.path} cannot be written ({what}{reason})") from error
+
+
+def _window(size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """What a guest learns of any size."""
+    return None if size is None else (min(max(size[0], 0), 0xFFFF), min(max(size[1], 0), 0xFFFF))
 
 
 def _open(path: Path) -> BinaryIO:
