@@ -23,6 +23,7 @@ from hypernest.engines.hart_state import HartState
 from hypernest.errors import BadConfiguration
 from hypernest.isa.isa import Isa
 from hypernest.isa.layout import Layout
+from hypernest.isa.riscv.legal_states import illegal_register
 from hypernest.isa.riscv.riscv64 import BASE_ISA, EXTENSION_NAMES, ISA_STRING
 from hypernest.isa.riscv.state import SINK, Interrupt
 from hypernest.machine.board_tree import Chosen, HartDescription, board_tree
@@ -239,8 +240,8 @@ class Board:
             decode = decode_custom if present[base] in self.custom else decode_like
             decoded = [decode(data, owner.state) for data, owner in zip(states, owners, strict=True)]
             devices.append((present[base], decoded))
-        if problem := next(filter(None, map(HartState.problem, self.harts, state.harts)), None):
-            raise BadState(f"the state is damaged or of another version: {problem}")
+        for hart, data in zip(self.harts, state.harts, strict=True):
+            _check_hart(hart, data)
         self.scheduler.check(state.scheduler)
         self.console.restore(state.console)
         self.suspended.clear()
@@ -328,6 +329,18 @@ class Board:
         random = SeededGenerator(b"device tree" + self._seed.to_bytes(8, "little"))
         chosen = Chosen(bootargs, initrd, random.randbytes(64))
         return flatten(board_tree(self.bus, RAM, self.memory.size, len(self.harts), _HART, chosen))
+
+
+def _check_hart(present: HartState, data: bytes) -> None:
+    """Raises `BadState` if these cannot be the words of a hart in the place of the present one."""
+    problem = present.problem(data)
+    if problem is None and (register := illegal_register(data)):
+        problem = f"the register {register} of a hart has a value that no instruction could have given it"
+    if problem is not None:
+        raise BadState(f"the state is damaged or of another version: {problem}")
+    words = memoryview(data).cast("Q")
+    if any(words[present.layout.index[name]] != present[name] for name in ("hartid", "hosted")):
+        raise BadState("the state is that of a machine with another monitor or firmware: fork it instead")
 
 
 def _follow_uart(console: Console, uart: Uart) -> Callable[[], None]:

@@ -26,6 +26,7 @@ from hypernest.machine.sampler import Sampler
 from hypernest.machine.state import BadState, SchedulerState
 
 NEVER = 1 << 63
+END_OF_TIME = 1 << 62  # ns, 146 years: what would happen later does not, so that times never come near NEVER
 QUANTUM = 100_000  # steps of a turn while another hart could run
 _EXCHANGE_PERIOD = 2_000_000  # steps between two looks at the console's back end
 _LARGEST_LAG = 50_000_000  # ns that guest time may catch up with the wall clock; what is more is forgiven
@@ -252,7 +253,9 @@ class Scheduler:
         """Raises `BadState` if that cannot be."""
         harts = len(self._harts)
         fits = len(state.activities) == len(state.timers) == harts and state.current < harts
-        if not fits or max(state.activities) > max(Activity) or state.time >= NEVER or state.steps > state.next_check:
+        counts = state.turn_start <= state.steps <= state.next_check < NEVER
+        times = state.idle_time <= state.time < END_OF_TIME
+        if not (fits and counts and times and max(state.activities) <= max(Activity)):
             raise BadState("the state of the run loop is damaged, or that of a machine with other harts")
 
     def restore(self, state: SchedulerState) -> None:
@@ -527,6 +530,7 @@ class Scheduler:
             self.idle_time += 1
             return
         target = min(self._device_deadline, self._next_timer, next_event)
+        target = target if target < END_OF_TIME else NEVER
         start = clock.time
         if self._wall_zero is not None and self._journal.live:
             clock.time = self._sleep_until(target)

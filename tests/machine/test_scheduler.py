@@ -422,3 +422,20 @@ def test_waiting_for_the_turn_of_a_hart(engine: str) -> None:
         assert machine.scheduler.turn_start == 200_000
         machine.run(50_000)
         assert counts[2]["s0"]
+
+
+@on_every_engine
+def test_time_does_not_run_out(engine: str) -> None:
+    """A timer of a guest that would go off in 292 years is none, and does not take the machine to the end of time."""
+    guest = f"""
+        li    t0, 0x2004000
+        li    t1, {((1 << 63) - 1) // 100}
+        sd    t1, 0(t0)
+        li    t0, 0x80
+        csrw  mie, t0
+    1:  wfi
+        j     1b
+    """
+    with bare(guest, engine=engine) as machine:
+        assert machine.run(1000).kind is StopKind.STUCK
+        assert machine.now < 1000

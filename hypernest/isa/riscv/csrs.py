@@ -77,7 +77,7 @@ _add(
 
 _UXL, _SXL, _SD = 2 << 32, 2 << 34, 1 << 63  # 64 bits in U-mode and S-mode; something is dirty
 _SSTATUS = 1 << Status.SIE | 1 << Status.SPIE | 1 << Status.SPP | 3 << Status.FS | 1 << Status.SUM | 1 << Status.MXR
-_MSTATUS = (
+MSTATUS = (
     _SSTATUS | 1 << Status.MIE | 1 << Status.MPIE | 3 << Status.MPP | 1 << Status.MPRV
     | 1 << Status.TVM | 1 << Status.TW | 1 << Status.TSR
 )  # fmt: skip
@@ -101,7 +101,7 @@ def _set_status(h: Hart, new: Word) -> None:
 
 def _write_mstatus(h: Hart, value: Word) -> None:
     reserved = value.bits(Status.MPP + 1, Status.MPP) == 2
-    new = _replace(h.mstatus, value, _MSTATUS)
+    new = _replace(h.mstatus, value, MSTATUS)
     _set_status(h, select(reserved, _replace(new, h.mstatus, 3 << Status.MPP), new))
 
 
@@ -114,11 +114,11 @@ _add(0x100, "sstatus", _read_sstatus, _write_sstatus)
 
 # --- interrupts (3.1.9, 12.1.3) --------------------------------------------------------------------------------------
 
-_INTERRUPTS = sum(1 << number for number in Interrupt)
+INTERRUPTS = sum(1 << number for number in Interrupt)
 _SOFTWARE_INTERRUPT = 1 << Interrupt.SUPERVISOR_SOFTWARE
 
 _register(0x303, "mideleg", SOFTWARE_WRITABLE, "supervisor interrupts only")
-_register(0x304, "mie", _INTERRUPTS)
+_register(0x304, "mie", INTERRUPTS)
 _add(0x344, "mip", pending, lambda h, value: h.write("mip", _replace(h.mip, value, software_writable(h))))
 _add(
     0x104,
@@ -137,9 +137,9 @@ _add(
 
 # --- traps -----------------------------------------------------------------------------------------------------------
 
-_DELEGABLE = 0xB3FF  # all synchronous exceptions but the environment call from M-mode
+DELEGABLE = 0xB3FF  # all synchronous exceptions but the environment call from M-mode
 
-_register(0x302, "medeleg", _DELEGABLE)
+_register(0x302, "medeleg", DELEGABLE)
 for _number, _prefix in [(0x300, "m"), (0x100, "s")]:
     _register(_number | 0x05, f"{_prefix}tvec", ALL ^ 2, "modes direct (0) and vectored (1)")
     _register(_number | 0x40, f"{_prefix}scratch")
@@ -149,8 +149,8 @@ for _number, _prefix in [(0x300, "m"), (0x100, "s")]:
 
 # --- environment configuration (3.1.18, 12.1.10) -------------------------------------------------------------------
 
-_SENVCFG = 1 | 3 << Environment.CBIE | 1 << Environment.CBCFE | 1 << Environment.CBZE  # bit 0: FIOM
-_MENVCFG = _SENVCFG | 1 << Environment.ADUE | 1 << Environment.STCE
+SENVCFG = 1 | 3 << Environment.CBIE | 1 << Environment.CBCFE | 1 << Environment.CBZE  # bit 0: FIOM
+MENVCFG = SENVCFG | 1 << Environment.ADUE | 1 << Environment.STCE
 
 
 def _configure(old: Word, value: Word, mask: int) -> Word:
@@ -161,12 +161,12 @@ def _configure(old: Word, value: Word, mask: int) -> Word:
 
 
 def _write_menvcfg(h: Hart, value: Word) -> None:
-    h.write("menvcfg", _configure(h.menvcfg, value, _MENVCFG))
+    h.write("menvcfg", _configure(h.menvcfg, value, MENVCFG))
     h.reschedule()  # stimecmp may have come into force
 
 
 _add(0x30A, "menvcfg", lambda h: h.menvcfg, _write_menvcfg)
-_add(0x10A, "senvcfg", lambda h: h.senvcfg, lambda h, v: h.write("senvcfg", _configure(h.senvcfg, v, _SENVCFG)))
+_add(0x10A, "senvcfg", lambda h: h.senvcfg, lambda h, v: h.write("senvcfg", _configure(h.senvcfg, v, SENVCFG)))
 
 # --- translation and protection (12.1.11, 3.7) ----------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ def _instructions(h: Hart) -> Word:
 _Counter = tuple[int, str, Read, int]
 _CYCLE: _Counter = (0, "cycle_offset", _nanoseconds, 0)
 _INSTRET: _Counter = (2, "instret_offset", _instructions, 1)
-_INHIBITABLE = 1 << _CYCLE[0] | 1 << _INSTRET[0]
+INHIBITABLE = 1 << _CYCLE[0] | 1 << _INSTRET[0]
 
 
 def _count(h: Hart, counter: _Counter) -> Word:
@@ -264,7 +264,7 @@ def _set_count(h: Hart, counter: _Counter, value: Word, inhibited: Word) -> None
 
 
 def _write_mcountinhibit(h: Hart, value: Word) -> None:
-    new = (value & _INHIBITABLE).trunc(32)
+    new = (value & INHIBITABLE).trunc(32)
     for counter in (_CYCLE, _INSTRET):
         number, offset, source, own = counter
         inhibited, changes = new.bit(number), (new ^ h.mcountinhibit).bit(number)
