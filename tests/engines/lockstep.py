@@ -16,6 +16,7 @@ from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter import InterpreterEngine
 from hypernest.engines.reference import ReferenceEngine
+from hypernest.engines.watched import Kind
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.machine import Machine
 from hypernest.memory import GuestMemory
@@ -126,13 +127,13 @@ class _Lockstep:
         else:
             self.copy.write(address, data)
 
-    def run(self, hart: HartState, steps: int) -> Exit:
+    def run(self, hart: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
         before = hart.snapshot()
         self.recorder.hart, self.recorder.accesses = hart, []
-        why = self.native.run(hart, steps)
+        why = self.native.run(hart, steps, passing)
         self.hart.restore(before)
         self.player.hart, self.player.accesses = self.hart, self.recorder.accesses
-        again = self.reference.run(self.hart, steps)
+        again = self.reference.run(self.hart, steps, passing)
         about = f"{steps} steps from pc {int.from_bytes(before[8 * LAYOUT.index['pc'] :][:8], 'little'):#x}"
         assert (why, hart["remaining"]) == (again, self.hart["remaining"]), about
         differences = list(differing_registers(hart, self.hart))
