@@ -46,10 +46,9 @@ out:
   ret i64 %low
 }
 
-; The instruction at pc is about to be executed. True if it must wait.
-define internal i1 @hook_execution(ptr %hart, i64 %pc) noinline {
+; Is the instruction at an address watched?
+define internal i1 @is_watched_instruction(ptr %shared, i64 %pc) {
 entry:
-  %shared = GET ptr shared
   %place = call i64 @first_watched(ptr %shared, i64 %pc)
   %count = SHARED i64 watch_executes
   %some = icmp ult i64 %place, %count
@@ -59,7 +58,17 @@ compare:
   %there.p = getelementptr i64, ptr %table, i64 %place
   %there = load i64, ptr %there.p, !tbaa !4
   %same = icmp eq i64 %there, %pc
-  br i1 %same, label %hook, label %no
+  ret i1 %same
+no:
+  ret i1 false
+}
+
+; The instruction at pc is about to be executed. True if it must wait.
+define internal i1 @hook_execution(ptr %hart, i64 %pc) noinline {
+entry:
+  %shared = GET ptr shared
+  %watched = call i1 @is_watched_instruction(ptr %shared, i64 %pc)
+  br i1 %watched, label %hook, label %no
 hook:
   %hooked = call i1 @hook(ptr %hart, i64 ${ON_EXECUTE}, i64 %pc, i64 0, i64 0, i64 0, i64 0)
   ret i1 %hooked
@@ -248,10 +257,11 @@ entry:
   %armed.p = getelementptr i8, ptr %block, i64 ${armed_for}
   br i1 %valid, label %search, label %renew
 renew:
-  ; What was watched has changed: guards begin anew.
+  ; What is watched has changed.
   store i64 %present, ptr %generation.p, !tbaa !6
   store i64 -1, ptr %armed.p, !tbaa !6
-  call void @reset_slots(ptr %shared, ptr %block, i1 true)
+  %page.r = and i64 %pc, -4096
+  call void @free_slots(ptr %shared, i64 %page.r, ptr %block)
   br label %search
 search:
   %page = and i64 %pc, -4096
@@ -279,7 +289,7 @@ compare:
 first:
   br i1 %fresh, label %put, label %reset
 reset:
-  call void @reset_slots(ptr %shared, ptr %block, i1 false)
+  call void @reset_slots(ptr %shared, ptr %block)
   br label %put
 put:
   store ptr @guarded, ptr %slot, !tbaa !6
@@ -300,14 +310,11 @@ out:
   ret void
 }
 
-; Forget what runs over slots of a page: all handlers but those for the host's sake, or those alone. Regions can come
-; again.
-define internal void @reset_slots(ptr %shared, ptr %block, i1 %guards) noinline {
+; Forget what runs over slots of a page: all handlers but those for the host's sake. Regions can come again.
+define internal void @reset_slots(ptr %shared, ptr %block) noinline {
 entry:
   %noticed.p = getelementptr i8, ptr %block, i64 ${noticed}
   store i64 0, ptr %noticed.p, !tbaa !6
-  br i1 %guards, label %loop, label %regions
-regions:
   %covered.p = getelementptr i8, ptr %block, i64 ${COVERED_AT}
   call void @llvm.memset.p0.i64(ptr align 8 %covered.p, i8 0, i64 ${COVERED_BYTES}, i1 false)
   %offset.p = getelementptr i8, ptr %block, i64 ${ram_offset}
@@ -315,12 +322,11 @@ regions:
   call void @cool(ptr %shared, i64 %offset)
   br label %loop
 loop:
-  %i = phi i64 [ 0, %entry ], [ 0, %regions ], [ %i.n, %next ]
+  %i = phi i64 [ 0, %entry ], [ %i.n, %next ]
   %slot = getelementptr [16 x i8], ptr %block, i64 %i
   %handler = load ptr, ptr %slot, !tbaa !6
   %kept = call i1 @is_kept(ptr %handler)
-  %forget = icmp eq i1 %kept, %guards
-  br i1 %forget, label %reset, label %next
+  br i1 %kept, label %next, label %reset
 reset:
   store ptr @undecoded, ptr %slot, !tbaa !6
   br label %next
@@ -330,6 +336,81 @@ next:
   br i1 %more, label %loop, label %out
 out:
   ret void
+}
+
+; Give back slots that were kept for the host's sake and need not be any more, at this virtual page: if another one leads
+; here, too, that sees to it when it is entered. Regions that cover them can come now.
+define internal void @free_slots(ptr %shared, i64 %page, ptr %block) noinline {
+entry:
+  %noticed.p = getelementptr i8, ptr %block, i64 ${noticed}
+  store i64 0, ptr %noticed.p, !tbaa !6
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %i.n, %next ]
+  %slot = getelementptr [16 x i8], ptr %block, i64 %i
+  %handler = load ptr, ptr %slot, !tbaa !6
+  %inside = shl i64 %i, 1
+  %pc = add i64 %page, %inside
+  %guarded = icmp eq ptr %handler, @guarded
+  br i1 %guarded, label %guard, label %other
+guard:
+  %watched = call i1 @is_watched_instruction(ptr %shared, i64 %pc)
+  br i1 %watched, label %next, label %free
+other:
+  %uncovered = icmp eq ptr %handler, @uncovered
+  br i1 %uncovered, label %cover, label %next
+cover:
+  %missing = call i1 @is_missing(ptr %shared, i64 %pc)
+  br i1 %missing, label %next, label %free
+free:
+  store ptr @undecoded, ptr %slot, !tbaa !6
+  br label %next
+next:
+  %i.n = add i64 %i, 1
+  %more = icmp ult i64 %i.n, ${PAGE_SLOTS}
+  br i1 %more, label %loop, label %out
+out:
+  ret void
+}
+
+; Does a map have a place for the instruction at pc, and not know yet that it was reached?
+define internal i1 @is_missing(ptr %shared, i64 %pc) {
+entry:
+  %maps = SHARED ptr coverage
+  %count = SHARED i64 coverages
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %i.n, %next ]
+  %more = icmp ult i64 %i, %count
+  br i1 %more, label %look, label %no
+look:
+  %start.p = getelementptr [40 x i8], ptr %maps, i64 %i
+  %end.p = getelementptr i8, ptr %start.p, i64 8
+  %start = load i64, ptr %start.p, !tbaa !4
+  %end = load i64, ptr %end.p, !tbaa !4
+  %distance = sub i64 %pc, %start
+  %size = sub i64 %end, %start
+  %inside = icmp ult i64 %distance, %size
+  br i1 %inside, label %ask, label %next
+ask:
+  %bits.p = getelementptr i8, ptr %start.p, i64 16
+  %bits = load ptr, ptr %bits.p, !tbaa !4
+  %place = lshr i64 %distance, 1
+  %byte = lshr i64 %place, 3
+  %byte.p = getelementptr i8, ptr %bits, i64 %byte
+  %byte.v = load i8, ptr %byte.p
+  %bit = and i64 %place, 7
+  %bit.8 = trunc i64 %bit to i8
+  %moved = lshr i8 %byte.v, %bit.8
+  %known = trunc i8 %moved to i1
+  br i1 %known, label %next, label %yes
+next:
+  %i.n = add i64 %i, 1
+  br label %loop
+yes:
+  ret i1 true
+no:
+  ret i1 false
 }
 
 ; The instruction at pc, which begins with the 16 bits of `code`, is reached: note it in the maps that have its address.
@@ -471,7 +552,7 @@ compare:
 first:
   br i1 %fresh.p, label %put, label %reset
 reset:
-  call void @reset_slots(ptr %shared, ptr %block, i1 false)
+  call void @reset_slots(ptr %shared, ptr %block)
   br label %put
 put:
   store ptr @uncovered, ptr %slot, !tbaa !6
