@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SnapshotNotKept,
         SnapshotTooLarge,
     )
+    from hypernest.history.recording import Difference, Recording, Replay, Verdict, replay
     from hypernest.history.recording.errors import BadRecording, RecordingNotKept, RunRecorded
     from hypernest.history.timeline import NoHistory
     from hypernest.images.errors import ImageDamaged, ImageMissing, PullFailed
@@ -58,6 +59,7 @@ __all__ = [
     "BadValue",
     "Device",
     "DeviceError",
+    "Difference",
     "Frame",
     "HookError",
     "HookEvent",
@@ -73,8 +75,10 @@ __all__ = [
     "NotMapped",
     "OutOfRange",
     "PullFailed",
+    "Recording",
     "RecordingNotKept",
     "Register",
+    "Replay",
     "RunRecorded",
     "RunsAlready",
     "Snapshot",
@@ -89,8 +93,10 @@ __all__ = [
     "Symbol",
     "SymbolOffset",
     "TextNotSeen",
+    "Verdict",
     "__version__",
     "assemble",
+    "replay",
 ]
 
 _HOMES = {
@@ -116,6 +122,7 @@ _HOMES = {
         "SnapshotNotKept",
         "SnapshotTooLarge",
     ),
+    "hypernest.history.recording": ("Difference", "Recording", "Replay", "Verdict", "replay"),
     "hypernest.history.recording.errors": ("BadRecording", "RecordingNotKept", "RunRecorded"),
     "hypernest.history.timeline": ("NoHistory",),
     "hypernest.images.errors": ("ImageDamaged", "ImageMissing", "PullFailed"),

@@ -17,6 +17,7 @@ COMMANDS = {
     "images": "list the guest images that are here",
     "inspect": "show a piece of guest code, its LLVM IR and its host assembly side by side",
     "snapshot": "keep a guest on disk, go on with it, list what is kept",
+    "replay": "repeat a recorded run, and tell whether it is the same to the bit",
     "cache": "show what is kept on disk, or clear it",
     "bench": "measure speed and memory side by side with QEMU",
     "version": "print the versions of hypernest and of what it stands on",

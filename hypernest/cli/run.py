@@ -54,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--snapshot", metavar="NAME", help="go on with a snapshot instead of booting (see hypernest snapshot)")
     add("--snapshot-file", metavar="FILE", type=Path, help="the file with the snapshot, instead of the user's")
+    add("--record", metavar="FILE", type=Path, help="write what comes from outside to FILE, for hypernest replay")
+    add(
+        "--clock",
+        choices=("virtual", "wall"),
+        help="how idle time passes: it is skipped, or as outside (wall on a terminal, else virtual)",
+    )
     stop = parser.add_mutually_exclusive_group()
     stop.add_argument("--limit", metavar="N", type=count, help="stop after N guest instructions with exit status 124")
     stop.add_argument("--gdb", metavar="PORT", type=port, help="wait for gdb at PORT of this computer; 0: any free one")
@@ -108,8 +114,8 @@ def execute(arguments: argparse.Namespace) -> int:
     if origin is None:
         machine = make_machine(arguments, image, arguments.engine, backend, terminal, arguments.memory_path)
     else:
-        clock = "wall" if terminal else "virtual"
-        machine = origin.snapshot.fork(engine=arguments.engine, console=backend, clock=clock)
+        clock = arguments.clock or ("wall" if terminal else "virtual")
+        machine = origin.snapshot.fork(engine=arguments.engine, console=backend, clock=clock, record=arguments.record)
     if terminal:
         terminal.resized = machine.console.resize
         if origin is not None:
@@ -210,8 +216,9 @@ def make_machine(
         engine=engine,
         memory_path=memory_path,
         console=backend,
-        clock="wall" if terminal else "virtual",
+        clock=getattr(arguments, "clock", None) or ("wall" if terminal else "virtual"),
         reboot=not once,
+        record=getattr(arguments, "record", None),
     )
 
 

@@ -6,7 +6,7 @@ from hypernest.history.recording.difference import Difference
 from hypernest.history.recording.errors import BadRecording, RecordingNotKept, RunRecorded
 from hypernest.history.recording.loading import Recording, load
 from hypernest.history.recording.recorder import Recorder, record
-from hypernest.history.recording.replay import Replay, Verdict, replay
+from hypernest.history.recording.replaying import Replay, Verdict, replay
 
 __all__ = [
     "BadRecording",
