@@ -271,7 +271,7 @@ def _resume_threads(session: Session, actions: bytes) -> bytes:
 
 def _monitor(session: Session, command: bytes) -> bytes:
     try:
-        session.say(session.target.monitor(command.decode("utf-8", "replace"), session.selected))
+        session.say(session.target.monitor(command.decode("utf-8", "replace"), session.selected, session.poll))
     except HypernestError as error:
         session.say(f"{error}\n")
     return OK

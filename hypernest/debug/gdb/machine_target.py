@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ _MOST_POINTS = 4096
 _LARGEST_WATCH = 1 << 30
 _FIRST_SLICE, _LARGEST_SLICE = 20_000, 1 << 32  # instructions between two looks at gdb's socket
 _SLICE_SECONDS = 0.02
+_LARGE_SLICE = 5_000_000
 _WAITING_STEPS, _WAITING_SECONDS = 10_000_000, 1.0  # how long a step of a hart that waits may take
 _MOST_STOPS = 16  # hooks of different kinds before one instruction
 _MOST_TURNS = 64
@@ -60,7 +61,7 @@ class MachineTarget:
     def __init__(self, machine: Machine, check: Callable[[], None] = lambda: None) -> None:
         self.registers = gdb_registers(RISCV64)
         self._machine, self._check = machine, check
-        self._monitor = Monitor(machine)
+        self._monitor = Monitor(machine, self._go_to)
         self._hooks: dict[tuple[Point, int, int], Hook] = {}
         self._hits: list[_Hit] = []
         self._reason: StopReason | None = None
@@ -356,13 +357,22 @@ class MachineTarget:
     def program(self) -> GuestFile | None:
         return guest_program(self._machine)
 
-    def monitor(self, command: str, hart: int) -> str:
-        before = self._machine.instructions
-        try:
-            return self._monitor.execute(command, hart)
-        finally:
-            if self._machine.instructions != before:
-                self._reason = None
+    def monitor(self, command: str, hart: int, poll: Poll) -> str:
+        before, reason = self._machine.instructions, self._reason
+        with self._listening(poll):
+            text = self._monitor.execute(command, hart)
+        if self._machine.instructions == before:
+            self._reason = reason
+        return text
+
+    def _go_to(self, count: int) -> None:
+        """There, or as far as the machine comes before gdb interrupts it. No break- or watchpoint counts."""
+        machine = self._machine
+        machine.goto(min(count, machine.history.end))
+        with machine.hooks.suspended(), suppress(Interrupted):
+            while (left := count - machine.instructions) > 0 and not self._poll():
+                if machine.run(min(left, _LARGE_SLICE)).kind not in _GOING_ON:
+                    break
 
 
 def _known_past(machine: Machine) -> Timeline:

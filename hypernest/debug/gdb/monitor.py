@@ -33,10 +33,13 @@ class MonitorCommand:
 
 
 class Monitor:
-    """Executes `monitor` commands on `machine`. Snapshots have names, for as long as this lives."""
+    """Executes `monitor` commands on `machine`. Snapshots have names, for as long as this lives.
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    `go_to` goes to a count of instructions, or as far as gdb has the patience to wait.
+    """
+
+    def __init__(self, machine: Machine, go_to: Callable[[int], None]) -> None:
+        self._machine, self._go_to = machine, go_to
         self._snapshots: dict[str, Snapshot] = {}
 
     def execute(self, line: str, hart: int) -> str:
@@ -105,7 +108,7 @@ class Monitor:
         return f"at {self._machine.instructions:,} instructions\n{_FORGET}"
 
     def _goto(self, hart: int, count: str) -> str:
-        self._machine.goto(_number(count))
+        self._go_to(_number(count))
         return f"at {self._machine.instructions:,} instructions\n{_FORGET}"
 
     # --- what the machine is told ----------------------------------------------------------------------------------

@@ -138,5 +138,5 @@ class Target(Protocol):
     def program(self) -> GuestFile | None:
         """An ELF program with the symbols of what runs, if there is any."""
 
-    def monitor(self, command: str, hart: int) -> str:
-        """Execute one of gdb's `monitor` commands; what it prints."""
+    def monitor(self, command: str, hart: int, poll: Poll) -> str:
+        """Execute one of gdb's `monitor` commands; what it prints. `poll` is asked if it takes long."""

@@ -80,7 +80,7 @@ class FakeTarget:
     def program(self) -> BootFile | None:
         return BootFile(self.file, "file") if self.file else None
 
-    def monitor(self, command: str, hart: int) -> str:
+    def monitor(self, command: str, hart: int, poll: Poll) -> str:
         if command == "fail":
             raise TargetError("that failed")
         return f"{hart}: {command}\n"

@@ -236,9 +236,20 @@ def test_going_to_a_count(program: Path) -> None:
         maintenance flush register-cache
         print $pc
         monitor goto 99999999999999999999
+        break add
+        monitor goto 10000
+        monitor goto 999999999999
         """,
     )
-    in_order(shown, "^at 100 instructions", "^at 50 instructions", "^at 100 instructions", "more than 64 bits")
+    in_order(
+        shown,
+        "^at 100 instructions",
+        "^at 50 instructions",
+        "^at 100 instructions",
+        "more than 64 bits",
+        "^at 10,000 instr",
+    )
+    in_order(shown, r"^at 2\d\d,\d+ instructions")  # where the guest has powered off
     first, second = re.findall(r"^\$\d = (.*)$", shown, re.MULTILINE)
     assert first == second
 
