@@ -115,6 +115,7 @@ class Timeline:
     def begin_anew(self) -> None:
         """Nothing before this moment is known any more, and nothing after it."""
         self._checkpoints.clear()
+        self._end = 0
         self._take(cut=True)
         self._look()
 
@@ -255,7 +256,23 @@ class Timeline:
     def last_hit(self, hooks: Collection[Hook]) -> StopReason:
         """Go back to before what one of `hooks` would have been called for last; to the beginning if there is none."""
         self.found.clear()
-        return self._find_last(lambda checkpoint, limit: self._last_hit(checkpoint, limit, hooks))
+        reason = self._find_last(lambda checkpoint, limit: self._last_hit(checkpoint, limit, hooks))
+        harts = self._machine.harts
+        if any(hook.watched.execute and harts[hart].pc not in hook.watched.execute for hook, hart in self.found):
+            self._enter_handler(hooks)
+        return reason
+
+    def _enter_handler(self, hooks: Collection[Hook]) -> None:
+        """Let the interrupt be taken that comes before the next instruction, the first of its handler."""
+
+        def stop(hook: Hook, event: HookEvent) -> None:
+            if hook.watched.execute:
+                event.stop()
+
+        with self._machine.hooks.searching(hooks, stop), self._alone():
+            self._machine.run(1)
+        self._machine.scheduler.show_again()
+        self._look()
 
     def last_time(self, condition: Callable[[Machine], bool]) -> StopReason:
         """Go back to the latest earlier moment at which `condition` holds; it is asked after every instruction."""

@@ -378,6 +378,10 @@ class Scheduler:
             self._soon.pop(0)()
             self.in_other_hands = False
 
+    def show_again(self) -> None:
+        """Whatever was shown of the next instructions will be shown again."""
+        self._passes.clear()
+
     def _passing(self, hart: int) -> Kind:
         """What of its next instruction was already shown to the host, if it is still the same."""
         words = self._words[hart]
