@@ -203,7 +203,7 @@ def _run(arguments: argparse.Namespace, machine: Machine) -> str:
 
 def _run_until(machine: Machine, text: str, limit: int | None) -> str:
     """As `Machine.run_until`, but not for ever if the guest waits for something else."""
-    from hypernest.machine.machine import TextNotSeen
+    from hypernest.machine.running import TextNotSeen
 
     last = None if limit is None else machine.instructions + limit
     deadline = machine.now + _PATIENCE

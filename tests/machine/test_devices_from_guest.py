@@ -11,7 +11,7 @@ import pytest
 from hypernest.devices.device import Access, Device, Register
 from hypernest.devices.virtio import VirtioMmio
 from hypernest.devices.virtio.entropy import SeededGenerator
-from hypernest.machine import Machine, StopKind
+from hypernest.machine import Machine, StopKind, TextNotSeen
 from hypernest.machine.board import (
     CLINT,
     FINISHER,
@@ -24,7 +24,7 @@ from hypernest.machine.board import (
     VIRTIO_INTERRUPT,
     VIRTIO_SLOTS,
 )
-from hypernest.machine.machine import EPOCH, TextNotSeen
+from hypernest.machine.machine import EPOCH
 from tests.machine.device_script import DeviceScript
 from tests.machine.small_guests import bare, on_every_engine
 

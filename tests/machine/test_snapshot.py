@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from hypernest.errors import HypernestError
-from hypernest.machine import Machine, StopKind
+from hypernest.machine import Machine, MachineClosed, StopKind
 from hypernest.machine.backend import ConsoleBackend
-from hypernest.machine.machine import MachineClosed
 from hypernest.machine.outcome import POWERED_OFF
 from hypernest.machine.snapshot import Snapshot
 from hypernest.machine.state import BadState
