@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from hypernest.isa.assembler import assemble
 from hypernest.isa.riscv.riscv64 import RISCV64
@@ -92,9 +93,8 @@ def _clearing(machine: Machine, clear: Callable[[], None]) -> float:
         clear()
         machine.run(1000)
 
-    machine.run(100_000)
-    alone = min(_seconds(lambda: machine.run(1000)) for _ in range(100))
-    return (min(_seconds(both) for _ in range(100)) - alone) * 1e6
+    pairs = [(_seconds(lambda: machine.run(1000)), _seconds(both)) for _ in range(200)]
+    return (median(cleared for _, cleared in pairs) - median(alone for alone, _ in pairs)) * 1e6
 
 
 def _seconds(function: Callable[[], object]) -> float:

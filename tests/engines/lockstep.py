@@ -7,16 +7,17 @@ of the memory; devices are asked once, and what they answered and changed is pla
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from hypernest.devices import BusError
+from hypernest.engines.coverage_map import CoverageMap
 from hypernest.engines.engine import Devices, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter import InterpreterEngine
 from hypernest.engines.reference import ReferenceEngine
-from hypernest.engines.watched import Kind
+from hypernest.engines.watched import Interception, Kind, Watched
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.machine import Machine
 from hypernest.memory import GuestMemory
@@ -127,6 +128,18 @@ class _Lockstep:
         else:
             self.copy.write(address, data)
 
+    def watch(self, watched: Watched) -> None:
+        self.native.watch(watched)
+        self.reference.watch(watched)
+
+    def cover(self, maps: Sequence[CoverageMap]) -> None:
+        self.native.cover(maps)
+
+    def interception(self, hart: HartState) -> Interception:
+        what = self.native.interception(hart)
+        assert what == self.reference.interception(self.hart)
+        return what
+
     def run(self, hart: HartState, steps: int, passing: Kind = Kind.NONE) -> Exit:
         before = hart.snapshot()
         self.recorder.hart, self.recorder.accesses = hart, []
@@ -164,6 +177,9 @@ class _Lockstep:
 
     def flush_translations(self, hart: HartState) -> None:
         self.native.flush_translations(hart)
+
+    def leave_memory_file(self) -> None:
+        self.native.leave_memory_file()
 
     def check_memory(self) -> None:
         for at in self._chunks():
