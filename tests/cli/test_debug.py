@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -136,6 +137,34 @@ def test_a_person_quits_while_gdb_is_awaited(terminal: Any, program: Path) -> No
     terminal.type(b"\x01h")
     terminal.expect(b"switch the machine off and quit")
     terminal.type(b"\x01x")
+    assert terminal.exit_status() == 0
+    assert terminal.mode() == terminal.mode_before
+
+
+def test_debian_on_a_terminal_and_gdb_beside_it(terminal: Any, debian_image: object) -> None:
+    terminal.start(PROGRAM, "--memory", "256M", "--gdb", "0")
+    terminal.expect(b"target remote :")
+    while b"'" not in terminal.seen:
+        terminal._receive(1)
+    port = terminal.seen.partition(b"'")[0].decode()
+    commands = ("set confirm off", f"target remote :{port}", "continue", "info threads", "detach")
+    gdb = subprocess.Popen(
+        ["gdb-multiarch", "-nx", *(argument for line in commands for argument in ("-ex", line)), "-batch"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        terminal.expect(b"~ # ")
+        terminal.type(b"echo $((6 * 7))\r")
+        terminal.expect(b"\n42\r")
+        gdb.send_signal(signal.SIGINT)  # the guest sleeps
+        shown = gdb.communicate(timeout=DEADLINE_SECONDS)[0]
+    finally:
+        gdb.kill()
+        gdb.wait()
+    assert "received signal SIGINT" in shown
+    assert "* 1    Thread 1 (hart 0, supervisor mode" in shown
+    terminal.type(b"echo $((7 * 7)); poweroff\r")
+    terminal.expect(b"\n49\r")
     assert terminal.exit_status() == 0
     assert terminal.mode() == terminal.mode_before
 
