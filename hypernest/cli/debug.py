@@ -52,6 +52,15 @@ class _GdbEnded(Exception):
     """gdb has ended, so nobody needs the machine any more."""
 
 
+class _SpokenTo(Streams):
+    """The guest's console for a person who is at gdb: input may always come, by `monitor console`."""
+
+    def wait(self, seconds: float | None) -> bool:
+        """See `ConsoleBackend`."""
+        super().wait(seconds)
+        return True
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is debugged, and how gdb is started."""
     add = parser.add_argument
@@ -76,7 +85,7 @@ def execute(arguments: argparse.Namespace) -> int:
     image = find_image(arguments)
     nothing = os.open(os.devnull, os.O_RDONLY)
     try:
-        backend = Streams(nothing, STANDARD_OUTPUT)
+        backend = (Streams if arguments.batch else _SpokenTo)(nothing, STANDARD_OUTPUT)
         with make_machine(arguments, image, arguments.engine, backend, None) as machine:
             return _debug(machine, [gdb, *_options(arguments)], program_for_gdb(arguments))
     finally:

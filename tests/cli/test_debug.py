@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -206,6 +207,44 @@ def test_monitor_commands_make_gdb_look_again(program: Path) -> None:
         "--ex", "monitor restore here", "--ex", "print $pc",
     )  # fmt: skip
     assert "0x1000\n" in done.stdout
+
+
+def test_a_guest_that_waits_for_its_user() -> None:
+    process = subprocess.Popen(
+        [*HYPERNEST, "debug", "hello"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        cwd=ROOT, start_new_session=True,
+    )  # fmt: skip
+    seen = b""
+
+    def say(text: bytes) -> None:
+        assert process.stdin is not None
+        process.stdin.write(text)
+        process.stdin.flush()
+
+    def expect(text: bytes) -> None:
+        nonlocal seen
+        assert process.stdout is not None
+        while text not in seen:
+            assert select.select([process.stdout], [], [], DEADLINE_SECONDS)[0], seen
+            data = os.read(process.stdout.fileno(), 4096)
+            assert data, seen
+            seen += data
+        seen = seen.partition(text)[2]
+
+    try:
+        say(b"set confirm off\ncontinue\n")
+        expect(b"What you type comes back.")
+        os.killpg(process.pid, signal.SIGINT)
+        expect(b"SIGINT")
+        say(b"monitor console how are you\ncontinue\n")
+        expect(b"how are you")
+        os.killpg(process.pid, signal.SIGINT)
+        expect(b"SIGINT")
+        say(b"kill\nquit\n")
+        assert process.wait(DEADLINE_SECONDS) == 0
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_no_gdb(program: Path, tmp_path: Path) -> None:
