@@ -21,7 +21,7 @@ from hypernest.machine.snapshot import Snapshot
 from hypernest.memory import PAGE
 
 OTHER_ENGINES = ("interpreter", "translator", "reference")
-_REFERENCE_REACH = 5_000_000  # instructions, for which the reference engine takes some ten seconds
+_REFERENCE_REACH = 100_000  # instructions, for which the reference engine takes some ten seconds
 _MOST_VALUES = 12
 _RAM = 0x8000_0000
 
