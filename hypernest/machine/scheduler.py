@@ -7,7 +7,6 @@ every device access that moves an interrupt, so it works on the words of the har
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Protocol
@@ -20,16 +19,14 @@ from hypernest.isa.riscv.interrupts import NANOSECONDS_PER_TICK
 from hypernest.isa.riscv.state import Environment
 from hypernest.machine.clock import MachineClock
 from hypernest.machine.console import Console
-from hypernest.machine.journal import Event, Journal
+from hypernest.machine.journal import Journal
 from hypernest.machine.outcome import LIMIT_REACHED, RECORDING_ENDED, StopReason, stuck
+from hypernest.machine.outside import NEVER, Outside
 from hypernest.machine.sampler import Sampler
 from hypernest.machine.state import BadState, SchedulerState
 
-NEVER = 1 << 63
 END_OF_TIME = 1 << 62  # ns, 146 years: what would happen later does not, so that times never come near NEVER
 QUANTUM = 100_000  # steps of a turn while another hart could run
-_EXCHANGE_PERIOD = 2_000_000  # steps between two looks at the console's back end
-_LARGEST_LAG = 50_000_000  # ns that guest time may catch up with the wall clock; what is more is forgiven
 
 _CHECK_PERIOD = 1 << 20  # steps from one look whether the guest gets on to the next, which also lets signals through
 _ALL_ONES = (1 << 64) - 1
@@ -94,7 +91,7 @@ class Scheduler:
         """Is it somebody outside who acts now, and not the guest, its devices or its monitor?"""
         self._halted: StopReason | None = None
         self._engine, self._clock, self._console, self._harts = engine, clock, console, harts
-        self._journal, self.boot = journal, boot
+        self._outside = Outside(console, journal, clock, boot, follow_wall)
         console.on_arrival = self.interrupt
         self._words = [hart.words for hart in harts]
         self._clock_end, self._remaining, self._stop = index["clock_end"], index["remaining"], index["stop"]
@@ -109,15 +106,22 @@ class Scheduler:
         self._device_deadline = 0
         self._current = len(harts) - 1  # so that the first turn is that of hart 0
         self._turn_end = 0
-        self._next_exchange = 0 if console.backend is not None else NEVER
         self._turn_start = 0  # the first step of the turn
         self._attended = -1  # the guest time at which events have had their chance
         self._paused = False
         self._awaited: int | None = None
-        self._wall_zero: int | None = time.monotonic_ns() if follow_wall else None
         self._sampler: Sampler | None = None
         self._next_sample = NEVER  # the step before which the sampler looks
         self._accounted = 0  # steps that the sampler knows of
+
+    @property
+    def boot(self) -> int:
+        """How often the machine had been reset before."""
+        return self._outside.boot
+
+    @boot.setter
+    def boot(self, value: int) -> None:
+        self._outside.boot = value
 
     @property
     def current(self) -> int:
@@ -272,9 +276,7 @@ class Scheduler:
         self._device_deadline = 0  # devices are asked anew
         self._accounted = self.steps
         self._next_sample = NEVER if self._sampler is None else self.steps
-        self._next_exchange = self._clock.time if self._console.backend is not None else NEVER
-        if self._wall_zero is not None:
-            self._wall_zero = time.monotonic_ns() - self._clock.time
+        self._outside.restart()
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
@@ -295,7 +297,8 @@ class Scheduler:
         clock, exits, run = self._clock, self.exits, self._engine.run
         last = NEVER if steps is None else self.steps + steps
         self._paused, self._halted = False, None
-        next_event = self._next_event()
+        outside = self._outside
+        next_event = outside.next_event
         while self.reason is None and not self._paused:
             if self._soon:
                 self._call_now()
@@ -304,13 +307,14 @@ class Scheduler:
                 self._console.flush()
                 return LIMIT_REACHED  # before anything else that happens at this time
             now = clock.time
-            if now >= self._next_exchange:
-                self._exchange()
-            if self._has_arrivals and now == self._attended:
+            if now >= outside.next_exchange:
+                outside.exchange()
+            if outside.has_arrivals and now == self._attended:
                 next_event = now + 1  # too late for this time: when it is repeated, events are the first thing in it
-            elif self._has_arrivals or now >= next_event:
-                self._take_events()
-                next_event = self._next_event()
+            elif outside.has_arrivals or now >= next_event:
+                if outside.take_events():
+                    self.halt(RECORDING_ENDED)
+                next_event = outside.next_event
             self._attended = now
             if now >= self._device_deadline:
                 self._update_devices()
@@ -338,7 +342,7 @@ class Scheduler:
                 self._device_deadline - now,
                 self._next_timer - now,
                 self._timer(current) - now,
-                self._next_exchange - now,
+                outside.next_exchange - now,
                 next_event - now,
                 last - self.steps,
                 self._next_sample - self.steps,
@@ -366,8 +370,7 @@ class Scheduler:
             elif why is Exit.MONITOR:
                 self._call_monitor(current)
         self._call_now()
-        if self._console.backend is not None:
-            self._exchange()
+        outside.exchange()
         return self.reason or self._halted
 
     # --- hooks -----------------------------------------------------------------------------------------------------
@@ -482,92 +485,32 @@ class Scheduler:
         self._turn_end = self._clock.time + QUANTUM if len(runnable) > 1 else NEVER
         return True
 
-    # --- what comes from outside -----------------------------------------------------------------------------------
-
-    def _exchange(self) -> None:
-        self._next_exchange = self._clock.time + _EXCHANGE_PERIOD
-        self._console.exchange(listen=self._journal.live)
-
-    @property
-    def _has_arrivals(self) -> bool:
-        """Has new input come, that may strike?"""
-        return bool(self._console.arrivals) and not self._journal.sealed
-
-    def _next_event(self) -> int:
-        """When the next event that is repeated strikes."""
-        event = self._journal.ahead
-        return NEVER if event is None or event.boot != self.boot else event.time
-
-    def _take_events(self) -> None:
-        """Let everything strike that is due: what has newly arrived, which is noted, else what was noted before."""
-        journal, console, now = self._journal, self._console, self._clock.time
-        arrivals: list[bytes | tuple[int, int]] = []
-        if self._has_arrivals:
-            arrivals, console.arrivals[:] = console.arrivals[:], []
-        for what in arrivals:
-            event = Event(self.boot, now, typed=what) if isinstance(what, bytes) else Event(self.boot, now, size=what)
-            journal.note(event)
-            self._strike(event)
-        while (ahead := journal.ahead) is not None and ahead.boot == self.boot and ahead.time <= now:
-            journal.position += 1
-            self._strike(ahead)
-
-    def _strike(self, event: Event) -> None:
-        if event.size is not None:
-            self._console.take_size(*event.size)
-        if event.typed:
-            self._console.type(event.typed)
-        if event.ends:
-            self.halt(RECORDING_ENDED)
-
     # --- idleness --------------------------------------------------------------------------------------------------
 
     def _idle(self, next_event: int) -> None:
         """All harts wait: let time pass until something can happen. Repeating what was takes no time outside."""
-        if self._console.backend is not None:
-            self._exchange()
-            if self._paused:
-                return
-        clock = self._clock
-        if self._has_arrivals:  # it strikes when this time, in which other things have happened, is over
+        outside, clock = self._outside, self._clock
+        outside.exchange()
+        if self._paused:
+            return
+        if outside.has_arrivals:  # it strikes when this time, in which other things have happened, is over
             clock.time += 1
             self.idle_time += 1
             return
         target = min(self._device_deadline, self._next_timer, next_event)
         target = target if target < END_OF_TIME else NEVER
         start = clock.time
-        if self._wall_zero is not None and self._journal.live:
-            clock.time = self._sleep_until(target)
+        if outside.follows_wall:
+            reached = outside.sleep_until(target)
+            if reached is None:
+                self.reason = stuck(_NOTHING_CAN_COME)
+            else:
+                clock.time = reached
         elif target < NEVER:
             clock.time = target
-        elif not self._journal.live:
+        elif not outside.live:
             self._paused = True  # the end of what can be repeated
-        elif not self._wait_for_input(None):
+        elif not outside.wait(None):
             self.reason = stuck(_NOTHING_CAN_COME)
         self.idle_time += clock.time - start
-        if self._console.backend is not None:
-            self._next_exchange = clock.time
-
-    def _sleep_until(self, target: int) -> int:
-        """Sleep until the wall clock has reached guest time `target` or input arrives; what guest time is then."""
-        assert self._wall_zero is not None
-        start = self._clock.time
-        wall = time.monotonic_ns() - self._wall_zero
-        if wall - start > _LARGEST_LAG:
-            self._wall_zero += wall - start - _LARGEST_LAG
-            wall = start + _LARGEST_LAG
-        if target >= NEVER:
-            if not self._wait_for_input(None):
-                self.reason = stuck(_NOTHING_CAN_COME)
-                return start
-        elif wall >= target or not self._wait_for_input((target - wall) / 1e9):
-            return target
-        return min(max(start, time.monotonic_ns() - self._wall_zero), target)
-
-    def _wait_for_input(self, seconds: float | None) -> bool:
-        """Sleep that long, or until there may be input. False if there was none and can be none."""
-        if self._console.backend is None:
-            if seconds is not None:
-                time.sleep(seconds)
-            return False
-        return self._console.backend.wait(seconds)
+        outside.look_soon()
