@@ -58,10 +58,10 @@ class InterpreterEngine(Untranslated):
         self._device = _DEVICE(self._access)
         self._error: BaseException | None = None
         self._harts: dict[int, HartState] = {}
-        # Anonymous mappings cost nothing until they are touched.
-        pages = memory.size >> 12
-        self._code_pages = mmap.mmap(-1, max(pages * 8, mmap.PAGESIZE))
-        self._pool = mmap.mmap(-1, POOL_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        # Anonymous mappings cost nothing until they are touched. A process that is forked off gets its own.
+        pages, own = memory.size >> 12, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self._code_pages = mmap.mmap(-1, max(pages * 8, mmap.PAGESIZE), flags=own)
+        self._pool = mmap.mmap(-1, POOL_BYTES, flags=own)
         with suppress(AttributeError, OSError):  # not every host has large pages
             self._pool.madvise(mmap.MADV_HUGEPAGE)
         self._shared = (ctypes.c_uint64 * (len(SHARED) + TRAP_COUNTERS))()

@@ -156,6 +156,7 @@ class TranslatorEngine(InterpreterEngine):
 
     def close(self) -> None:
         """End the compiler's process and keep what it made. The engine can go on, in the interpreter."""
+        self._begin_where_forked()  # whoever had the lock is not here
         self._library.leave(self)
         if self._host_pages is not None:  # regions must not run without their windows
             self._set_shared("heat", 0)
@@ -179,6 +180,7 @@ class TranslatorEngine(InterpreterEngine):
 
     def _forget_partial(self) -> None:
         """Regions around instructions that were watched or not reached yet can be better now."""
+        self._begin_where_forked()
         with self._library.lock:
             for digest in self._shelf.partial:
                 self._shelf.pages.pop(digest, None)
