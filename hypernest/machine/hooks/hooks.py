@@ -13,226 +13,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from hypernest.engines.watched import NOTHING, Interception, Kind, Range, Watched, touches
-from hypernest.errors import HypernestError
 from hypernest.isa.riscv.riscv64 import RISCV64
-from hypernest.isa.riscv.state import Privilege
 from hypernest.isa.riscv.traps import Cause
 from hypernest.machine.coverage import Coverage, Module, known_code
-from hypernest.machine.outcome import StopKind, StopReason
+from hypernest.machine.hooks.events import KINDS, BadHook, Callback, EventKind, HookError, HookEvent
+from hypernest.machine.hooks.hook import Hook, SyscallHook
+from hypernest.machine.hooks.system_calls import Call, SystemCalls
+from hypernest.machine.outcome import StopReason
 
 if TYPE_CHECKING:
-    from hypernest.engines.hart_state import HartState
     from hypernest.machine.board import Board
-    from hypernest.machine.harts import MachineHart
     from hypernest.machine.machine import Machine
 
+
 _ADDRESSES = 1 << 64
-_ECALL_BYTES = 4
-_A0, _SP, _TP, _A7 = 10, 2, 4, 17
-_ASID = 0xFFFF << 44  # of satp: an address space keeps its tables, but not this number
+_A0, _A7 = 10, 17
 _MOST_COVERED = 256 << 20  # bytes of code in one coverage
-_MOST_CALLS = 4096  # system calls that may be without a return at a time
-
-
-class HookError(HypernestError):
-    """A hook's callback raised; its exception is the `__cause__`. The machine can go on."""
-
-
-class BadHook(HypernestError):
-    """A hook cannot be attached as asked."""
-
-    exit_status = 2
-
-
-class EventKind(StrEnum):
-    """What is about to happen, or (the last two) has happened."""
-
-    EXECUTE = "execute"
-    READ = "read"
-    WRITE = "write"
-    TRAP = "trap"
-    INTERRUPT = "interrupt"
-    CSR = "csr"
-    SYSCALL = "syscall"
-    SYSCALL_RETURN = "syscall return"
-    CONSOLE = "console"
-
-
-_KINDS = {kind: EventKind[str(kind.name)] for kind in Kind if kind}
-_ONGOING = {
-    EventKind.EXECUTE: "before the instruction at {address:#x}",
-    EventKind.READ: "before {size} bytes at {address:#x} are read",
-    EventKind.WRITE: "before {size} bytes at {address:#x} are written",
-    EventKind.TRAP: "before a trap ({cause_name}) at {address:#x}",
-    EventKind.INTERRUPT: "before the {cause_name} at {address:#x}",
-    EventKind.CSR: "before CSR {address:#x} is written",
-    EventKind.SYSCALL: "before system call {number}",
-    EventKind.SYSCALL_RETURN: "after system call {number}",
-    EventKind.CONSOLE: "after console output",
-}
-
-
-@dataclass(slots=True)
-class HookEvent:
-    """What a callback is called for. What does not belong to the kind of event is 0 or empty."""
-
-    machine: Machine
-    hart: MachineHart
-    kind: EventKind
-    address: int = 0
-    """Virtual address of the instruction or, of an access, of the data; the number of a CSR."""
-    size: int = 0
-    """Bytes that are read or written."""
-    value: int = 0
-    """What is about to be written; of an exception, what goes to mtval or stval."""
-    physical: int = 0
-    """Guest-physical address of the data."""
-    cause: int = 0
-    """Of a trap; interrupts have bit 63 set."""
-    number: int = 0
-    """Of a system call."""
-    arguments: tuple[int, ...] = ()
-    """Of a system call: a0 to a5, as they were when it was made."""
-    result: int = 0
-    """Of a system call that returns: a0, signed."""
-    data: bytes = b""
-    """What was printed."""
-    _stop: Callable[[StopReason], None] = field(default=lambda reason: None, repr=False)
-
-    @property
-    def cause_name(self) -> str:
-        """The cause in words."""
-        return RISCV64.causes.get(self.cause, f"cause {self.cause:#x}")
-
-    def stop(self, message: str = "") -> None:
-        """End the run here; `Machine.run` returns a reason of the kind `BREAK` that says where, or `message`."""
-        self._stop(StopReason(StopKind.BREAK, message=message or f"stopped by a hook {self.where}"))
-
-    @property
-    def where(self) -> str:
-        """When it is, in words: before, or after, what happens."""
-        return _ONGOING[self.kind].format(
-            address=self.address, size=self.size, number=self.number, cause_name=self.cause_name
-        )
-
-
-Callback = Callable[[HookEvent], object]
-
-
-class Hook:
-    """An attached hook."""
-
-    def __init__(self, owner: Hooks, watched: Watched, callback: Callback, about: str) -> None:
-        self._owner, self._callback, self._about = owner, callback, about
-        self.watched = watched
-        """What it needs an engine to watch."""
-        self.hits = 0
-        """How often the callback was called."""
-        self._enabled = self._attached = True
-
-    @property
-    def enabled(self) -> bool:
-        """Is the callback called? May be set; a hook that is not enabled costs nothing."""
-        return self._enabled
-
-    @enabled.setter
-    def enabled(self, value: bool) -> None:
-        self._enabled = value
-        self._owner.changed()
-
-    @property
-    def active(self) -> bool:
-        """Attached and enabled."""
-        return self._enabled and self._attached
-
-    def detach(self) -> None:
-        """Never call the callback again. Harmless when repeated."""
-        self._attached = False
-        self._owner.remove(self)
-
-    def call(self, event: HookEvent) -> None:
-        """Count and call, if active."""
-        if self.active:
-            self.hits += 1
-            self._callback(event)
-
-    def __enter__(self) -> Hook:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.detach()
-
-    def __repr__(self) -> str:
-        state = "" if self.active else ", disabled" if self._attached else ", detached"
-        return f"<hook on {self._about}, {self.hits} hits{state}>"
-
-
-class SyscallHook(Hook):
-    """A hook on system calls: the number that it wants (None: all), and what it calls when they return."""
-
-    def __init__(
-        self, owner: Hooks, number: int | None, callback: Callback | None, on_return: Callback | None, about: str
-    ) -> None:
-        watched = Watched(traps=frozenset({int(Cause.USER_ECALL)}))
-        super().__init__(owner, watched, callback or (lambda event: None), about)
-        self.number, self.on_return = number, on_return
-
-    def wants(self, number: int) -> bool:
-        """Is it about the system call with this number?"""
-        return self.active and self.number in (None, number)
-
-    def returned(self, event: HookEvent) -> None:
-        """Tell of the result, if active."""
-        if self.active and self.on_return is not None:
-            self.on_return(event)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A system call that has not returned: who made it, and who wants to know the result."""
-
-    number: int
-    arguments: tuple[int, ...]
-    hooks: tuple[SyscallHook, ...]
-
-
-class _Systemcalls:
-    """Calls by where they return to: the address, the address space, and which thread (stack and thread pointer)."""
-
-    def __init__(self) -> None:
-        self.places: frozenset[int] = frozenset()
-        """Where calls have returned to; stays watched, as most calls are made at a few places."""
-        self._calls: dict[tuple[int, ...], _Call] = {}
-
-    def begin(self, hart: HartState, call: _Call) -> bool:
-        """A call is made; is its place new?"""
-        place = hart["pc"] + _ECALL_BYTES
-        key = self._key(hart, place)
-        self._calls.pop(key, None)
-        self._calls[key] = call
-        if len(self._calls) > _MOST_CALLS:  # many never return: exit, execve, rt_sigreturn
-            del self._calls[next(iter(self._calls))]
-        if place in self.places:
-            return False
-        self.places |= {place}
-        return True
-
-    def end(self, hart: HartState) -> _Call | None:
-        """Is this where a call returns to?"""
-        return self._calls.pop(self._key(hart, hart["pc"]), None) if hart["priv"] == Privilege.USER else None
-
-    def forget(self) -> None:
-        self.places = frozenset()
-        self._calls.clear()
-
-    @staticmethod
-    def _key(hart: HartState, place: int) -> tuple[int, ...]:
-        return place, hart["satp"] & ~_ASID, hart["x", _SP], hart["x", _TP]
 
 
 _AnyHook = TypeVar("_AnyHook", bound=Hook)
@@ -254,7 +53,7 @@ class Hooks:
         self._causes: dict[int, list[Hook]] = {}
         self._csrs: dict[int, list[Hook]] = {}
         self._data: list[Hook] = []
-        self._calls = _Systemcalls()
+        self._calls = SystemCalls()
         self._suspended = False
         self._search: tuple[frozenset[Hook], Callable[[Hook, HookEvent], None]] | None = None
         self.around: Callable[[Callable[[], None]], None] = lambda deliver: deliver()
@@ -492,7 +291,7 @@ class Hooks:
             event = HookEvent(
                 self._machine,
                 self._machine.harts[number],
-                _KINDS[what.kind],
+                KINDS[what.kind],
                 what.address,
                 what.size,
                 what.value,
@@ -510,7 +309,7 @@ class Hooks:
         wanting = tuple(hook for hook in hooks if hook.wants(number))
         if not wanting:
             return []
-        call = _Call(number, tuple(state["x", _A0 + each] for each in range(6)), wanting)
+        call = Call(number, tuple(state["x", _A0 + each] for each in range(6)), wanting)
         if any(hook.on_return is not None for hook in wanting) and self._calls.begin(state, call):
             self.changed()
         event = self._event(EventKind.SYSCALL, hart, state["pc"], number=number, arguments=call.arguments)
