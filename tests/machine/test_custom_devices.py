@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hypernest import Access, Device, DeviceError, HypernestError, Machine, Register
+from hypernest import Access, BadRecording, Device, DeviceError, HypernestError, Machine, Register, replay
 from hypernest.devices import BusError
 from hypernest.errors import BadConfiguration
 from hypernest.machine import StopKind
@@ -606,3 +606,49 @@ def test_what_the_device_tree_says() -> None:
         assert node.properties["interrupts"] == 40
     assert Copier().tree_node(0x1000, 3).name == "copier@1000"
     assert "compatible" not in Copier().tree_node(0x1000, 3).properties
+
+
+# --- the past, and recordings --------------------------------------------------------------------------------------
+
+
+@on_all_engines
+def test_going_back(engine: str) -> None:
+    with bare(COUNTING, devices=[Tally], engine=engine) as machine:
+        machine.keep_history()
+        machine.run(40)
+        middle, state = machine.state_hash(), list(machine.devices[0].state.history)
+        machine.run()
+        end = machine.instructions, machine.state_hash()
+        machine.goto(40)
+        assert machine.state_hash() == middle
+        assert machine.devices[0].state.history == state
+        machine.run()
+        assert (machine.instructions, machine.state_hash()) == end
+        with machine.hooks.execute(machine.harts[0].pc, lambda event: None):
+            machine.reverse_step(3)
+        assert machine.instructions == end[0] - 3
+
+
+def test_a_recording_is_repeated_with_the_same_devices(tmp_path: Path) -> None:
+    with bare(COUNTING, devices=[Tally], record=tmp_path / "run") as machine:
+        machine.run()
+    for engine in ENGINES:
+        with replay(tmp_path / "run", devices=[Tally], engine=engine) as again:
+            assert again.verify().identical
+            assert again.machine.devices[0].state.total == 32 * 33 // 2
+    with pytest.raises(BadRecording, match="had 1 devices of its own, not 0"):
+        replay(tmp_path / "run")
+
+
+def test_a_device_that_does_not_follow_from_its_state_is_found_out(tmp_path: Path) -> None:
+    class Whimsical(Tally):
+        count = 0
+
+        def write_add(self, value: int) -> None:
+            Whimsical.count += 1
+            super().write_add(value + (Whimsical.count == 50))  # the 18th of the second run
+
+    with bare(COUNTING, devices=[Whimsical], record=tmp_path / "run") as machine:
+        machine.run()
+    with replay(tmp_path / "run", devices=[Whimsical]) as again:
+        assert not again.verify().identical
