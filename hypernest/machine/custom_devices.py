@@ -82,13 +82,14 @@ class CustomDevices:
         self._memory = DirectMemory(board.memory, self._drop_reservations)
         self.devices = tuple(self._make(maker) for maker in makers)
         """In the order in which they were given."""
+        self._identities = frozenset(map(id, self.devices))
         placed = list(zip(self.devices, makers, self._interrupts(makers), strict=True))
         # Those that know their place come first, so that the others go where room is left.
         for device, maker, interrupt in sorted(placed, key=lambda each: each[1].address is None):
             self._attach(device, maker.address, interrupt)
 
     def __contains__(self, device: Device) -> bool:
-        return any(device is each for each in self.devices)
+        return id(device) in self._identities
 
     # --- making ----------------------------------------------------------------------------------------------------
 
