@@ -14,9 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from hypernest.benchmark import recordings
+from hypernest.benchmark.figure import Figure
 from hypernest.machine import Machine
 from hypernest.memory import PAGE
 
@@ -26,21 +27,6 @@ _REPEAT = 25
 _TOUCHED = 1000  # pages, written before going back to a snapshot
 _FORKS = 100
 _FAR = 64 << 20  # from the start of RAM, where the pages are that are touched
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """What was measured, in a unit, and how much it may be at most; None if nothing is wanted."""
-
-    what: str
-    value: float
-    unit: str
-    at_most: float | None = None
-
-    @property
-    def met(self) -> bool:
-        """Is it as small as is wanted?"""
-        return self.at_most is None or self.value <= self.at_most
 
 
 def print_table(quick: bool = False) -> None:
@@ -62,6 +48,7 @@ def measure(quick: bool = False) -> Iterator[Figure]:
         yield from _many_forks(machine, forks)
         yield from _archives(machine, 1 if quick else 5)
     yield from _history()
+    yield from recordings.measure(quick)
 
 
 def _forks_and_resets(machine: Machine, repeat: int) -> Iterator[Figure]:

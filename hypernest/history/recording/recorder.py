@@ -13,7 +13,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
@@ -27,7 +27,6 @@ from hypernest.history.recording.format import (
     Contents,
     DiskFile,
     End,
-    File,
     Input,
     KeptSnapshot,
     Mark,
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 
 FIRST_SPACING = 1_000_000
 SMALLEST_SPACING = 10_000
-_SECONDS_APART = 0.01
+_SECONDS_APART = 0.025
 _MARKS_OF_A_SPACING = 4096  # after so many of them marks are twice as far apart, which bounds the file
 FIRST_MEMORY_HASH_SECONDS = 10.0  # after the beginning; the distance to the next one doubles each time
 _SHARE_OF_MEMORY_HASHES = 0.01  # of the time
@@ -98,7 +97,8 @@ class Recorder:
         self._marks = 0
         self._begin = self._marked = self._synced = time.monotonic()
         self._memory_seconds, self._memory_due = 0.0, FIRST_MEMORY_HASH_SECONDS
-        self._write_origin: Callable[[], None] | None = None
+        self._described: Future[list[Record]] | None = None
+        self._waiting: list[Record] = []
 
     # --- the beginning ---------------------------------------------------------------------------------------------
 
@@ -122,9 +122,10 @@ class Recorder:
         first_initrd = len(kernel) + len(firmware)
         setup = self._machine.setup
 
-        def write(files: list[File]) -> None:
-            kept = snapshot.kept if snapshot else None
-            self._append(
+        kept = snapshot.kept if snapshot else None
+
+        def describe_all() -> list[Record]:
+            return [
                 Origin(
                     created=time.time_ns(),
                     maker=hypernest.__version__,
@@ -141,22 +142,19 @@ class Recorder:
                     kernel=0 if kernel else None,
                     firmware=len(kernel) if firmware else None,
                     initrds=list(range(first_initrd, len(sources))),
-                    files=files,
+                    files=[describe(source, what) for what, source in sources],
                     disks=described,
                     devices=len(setup.devices),
                     snapshot=KeptSnapshot(os.fsencode(kept.archive), kept.name, kept.digest) if kept else None,
-                )
-            )
-            for _, source in sources:
-                if isinstance(source, bytes):
-                    self._append(Contents(source))
+                ),
+                *(Contents(source) for _, source in sources if isinstance(source, bytes)),
+            ]
 
         for what, source in sources:
             if isinstance(source, bytes) and len(source) > LARGEST_CONTENT - 64:
                 raise RecordingNotKept(f"the {what} of {len(source)} bytes is too large for a recording: give a file")
         self._opening = ThreadPoolExecutor(1)
-        reading = self._opening.submit(lambda: [describe(source, what) for what, source in sources])
-        self._write_origin = lambda: write(self._try(reading.result))
+        self._described = self._opening.submit(describe_all)
 
     # --- while the machine runs ------------------------------------------------------------------------------------
 
@@ -220,6 +218,7 @@ class Recorder:
                     None if reason is None else (reason.kind.value, reason.code, reason.message[:1000]),
                 )
             )
+            self._write_waiting()
             self._flush(sync=True)
         finally:
             self.abandon()
@@ -250,10 +249,18 @@ class Recorder:
         return self._file
 
     def _append(self, record: Record) -> None:
-        if self._write_origin is not None and not isinstance(record, Origin | Contents):
-            write, self._write_origin = self._write_origin, None
-            write()
-        self._try(lambda: self._writer.append(record))
+        self._waiting.append(record)
+        if self._described is None or self._described.done():
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        """Write what had to wait for the origin; waits for that if need be."""
+        if self._described is not None:
+            described, self._described = self._described, None
+            self._waiting[:0] = self._try(described.result)
+        waiting, self._waiting = self._waiting, []
+        for record in waiting:
+            self._try(lambda: self._writer.append(record))  # noqa: B023
 
     def _flush(self, sync: bool = False) -> None:
         self._try(self._open_file.flush)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from hypernest.machine.boot_files import Source
 
 _SHOWN = 16  # digits of a digest in a message
 _MOST_IN_FOLDER = 10_000
+_SETTLED = 10**9  # ns; two changes within the same tick of the file system's clock look like one
+_MOST_DIGESTS = 64
+_DIGESTS: dict[tuple[int, ...], bytes] = {}  # of files by what changes when they do; only saves time
 
 
 def describe(source: Source, what: str) -> File:
@@ -28,8 +32,16 @@ def describe(source: Source, what: str) -> File:
         return File(what, None, len(source), hashlib.blake2b(source, digest_size=DIGEST).digest())
     path = os.path.abspath(source)
     with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST)).digest()
-        return File(what, os.fsencode(path), file.tell(), digest)
+        status = os.fstat(file.fileno())
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        digest = _DIGESTS.get(identity)
+        if digest is None:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST)).digest()
+            if time.time_ns() - status.st_mtime_ns > _SETTLED:
+                if len(_DIGESTS) >= _MOST_DIGESTS:
+                    _DIGESTS.clear()
+                _DIGESTS[identity] = digest
+        return File(what, os.fsencode(path), status.st_size, digest)
 
 
 class Finder:
