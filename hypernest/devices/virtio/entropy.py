@@ -9,6 +9,7 @@ from hypernest.devices.virtio.device import VirtioDevice
 from hypernest.devices.virtio.queue import Queue
 
 _LARGEST_ANSWER = 1 << 16  # A driver that gets less than it asked for asks again; this bounds one request.
+_COUNTS = (1 << 64) - 1  # what a state can hold
 
 
 @dataclass(slots=True)
@@ -23,7 +24,7 @@ class SeededGenerator:
         blocks = []
         for _ in range(-(-count // hashlib.blake2b.MAX_DIGEST_SIZE)):
             blocks.append(hashlib.blake2b(self.seed + self.counter.to_bytes(16, "little")).digest())
-            self.counter += 1
+            self.counter = self.counter + 1 & _COUNTS
         return b"".join(blocks)[:count]
 
 

@@ -38,3 +38,10 @@ def test_the_generator_never_repeats_and_can_be_copied(counts: list[int]) -> Non
     long = [part for part in parts if len(part) >= 16]
     assert len(set(long)) == len(long)
     assert copy.deepcopy(generator).randbytes(64) == generator.randbytes(64)
+
+
+def test_the_generator_goes_on_behind_its_last_count() -> None:
+    """A state from a file may say that it is there; states hold 64 bits."""
+    generator = SeededGenerator(b"seed", (1 << 64) - 1)
+    assert len(generator.randbytes(256)) == 256
+    assert generator.counter == 3
