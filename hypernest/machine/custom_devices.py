@@ -8,6 +8,7 @@ instruction, on every engine.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from hypernest.devices.device import NEVER, BusError, Device
 from hypernest.devices.direct_memory import DirectMemory
 from hypernest.devices.plic import SOURCES, Plic
+from hypernest.devices.tree import INTERRUPT_CONTROLLER, TreeNode
 from hypernest.errors import BadConfiguration, DeviceError, OutOfRange
 from hypernest.machine.custom_state import encode_custom
+from hypernest.machine.device_tree import flatten
 
 if TYPE_CHECKING:
     from hypernest.machine.board import Board
@@ -31,6 +34,7 @@ FIRST_INTERRUPT = 32
 _PAGE = 0x1000
 _LOWEST = 0x1_0000  # below is the reset ROM
 _SIZES = (1, 2, 4, 8)
+_NODE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9,._+-]{0,30}@[0-9a-f]+")  # Devicetree Specification 0.4, section 2.2.1
 
 MakeDevice = Callable[[], Device]
 DeviceChoice = MakeDevice | tuple[MakeDevice, int] | tuple[MakeDevice, int, int]
@@ -87,6 +91,7 @@ class CustomDevices:
         # Those that know their place come first, so that the others go where room is left.
         for device, maker, interrupt in sorted(placed, key=lambda each: each[1].address is None):
             self._attach(device, maker.address, interrupt)
+            self._check_node(device)
 
     def __contains__(self, device: Device) -> bool:
         return id(device) in self._identities
@@ -103,7 +108,7 @@ class CustomDevices:
             raise DeviceError(f"{maker.name} made {device!r}: let it be a subclass of hypernest.Device, or make one")
         if not hasattr(device, "read"):
             raise DeviceError(f"{maker.name} is not complete: let its constructor end with super().__init__()")
-        if hasattr(device, "clock"):
+        if hasattr(device, "interrupt_line"):
             raise DeviceError(f"{maker.name} gave a device that is on a board already: let it make a new one each time")
         _check_registers(device)
         encode_custom(device)
@@ -123,6 +128,17 @@ class CustomDevices:
         if _acts_by_itself(device):
             board.bus.follow(device, board.scheduler.reconsider_deadlines, reads=True)
             board.scheduler.timed = (*board.scheduler.timed, _Timed(self, device))
+
+    def _check_node(self, device: Device) -> None:
+        """Can the guest be told of it?"""
+        try:
+            node = device.tree_node(self._board.memory.base, 0)
+            fits = bool(_NODE_NAME.fullmatch(node.name))
+            flatten(TreeNode("", {}, [TreeNode(INTERRUPT_CONTROLLER, label=INTERRUPT_CONTROLLER), node]))
+        except Exception as error:
+            raise DeviceError(f"the device tree cannot tell of {type(device).__name__} ({error}): mend that") from error
+        if not fits:
+            raise DeviceError(f"{node.name!r} is no name in a device tree: give the class another `tree_name`")
 
     def _interrupts(self, makers: Sequence[DeviceMaker]) -> list[int]:
         """The number of each one's interrupt."""

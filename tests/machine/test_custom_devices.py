@@ -331,6 +331,10 @@ class Holder:
         (with_registers(Register(0xFFC, "row", (4,), Access.READ, "", count=2, stride=4)), "row of Odd cannot be"),
         (with_registers(Register(0, "nobody", (4,), BOTH, "")), "nothing implements writes to nobody"),
         (type("Odd", (Device,), {"size": 100}), "Odd has a size of 100"),
+        (type("Odd", (Device,), {"tree_name": "my device"}), "'my device@80000000' is no name in a device tree"),
+        (type("O" * 32, (Device,), {}), "is no name in a device tree"),
+        (type("Odd", (Device,), {"tree_properties": lambda self: {"clock": 1 << 40}}), "does not fit a cell"),
+        (type("Odd", (Device,), {"tree_properties": lambda self: 1 // 0}), "the device tree cannot tell of Odd .*zero"),
     ],
 )
 def test_devices_that_cannot_be(make: Callable[[], Device], message: str) -> None:
