@@ -36,6 +36,7 @@ class Outside:
 
     def exchange(self) -> None:
         """Pass output to the back end, and input from there, if the machine listens, to the console."""
+        self.next_exchange = NEVER  # the back end may have been taken away
         if self._console.backend is not None:
             self.next_exchange = self._clock.time + _EXCHANGE_PERIOD
             self._console.exchange(listen=self._journal.live)

@@ -14,6 +14,7 @@ from hypernest.debug.gdb.machine_target import MachineTarget
 from hypernest.debug.gdb.packets import Packet, PacketReader, encode
 from hypernest.debug.gdb.server import GdbServer
 from hypernest.debug.gdb.session import Departure
+from hypernest.debug.gdb.target import Go
 from hypernest.machine import Machine, StopKind
 from tests.debug.gdb.driving import DEADLINE_SECONDS
 from tests.debug.gdb.test_attention import Typed
@@ -141,3 +142,14 @@ def test_serving_a_machine_in_a_program(capfd: pytest.CaptureFixture[str]) -> No
     with bare("li t0, 0x100000\n li t1, 0x5555\n sw t1, 0(t0)", engine="interpreter") as machine:
         reason = machine.serve_gdb(wait=False)
         assert reason is not None and reason.kind is StopKind.POWER_OFF
+
+
+def test_a_machine_goes_on_when_gdb_has_let_go_of_its_console() -> None:
+    with bare(SPINNING, engine="interpreter") as machine:
+        target = MachineTarget(machine)
+        polls = iter(range(20))
+        target.resume(Go.CONTINUE, 0, lambda: next(polls, None) is None)
+        target.resume(Go.STEP_BACK, 0, lambda: False)
+        before = machine.instructions
+        machine.run(5_000_000)
+        assert machine.instructions == before + 5_000_000
