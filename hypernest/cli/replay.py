@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypernest.cli.arguments import count, input_file
-from hypernest.cli.debugging import port, run_debugged
+from hypernest.cli.debugging import port, program_for_gdb, run_debugged
 from hypernest.cli.run import ENGINES, STANDARD_OUTPUT
 from hypernest.cli.streams import Streams
 
 if TYPE_CHECKING:
-    from hypernest.history.recording import Recording, Replay
+    from hypernest.history.recording import Replay
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,13 +70,9 @@ def _verify(again: Replay, until: int | None) -> int:
 
 
 def _debug(again: Replay, number: int) -> int:
-    run_debugged(again.machine, number, _kernel(again.recording))
+    origin = again.recording.origin
+    numbers = {"kernel": origin.kernel, "firmware": origin.firmware}
+    paths = {what: None if each is None else origin.files[each].path for what, each in numbers.items()}
+    files = {what: None if path is None else Path(os.fsdecode(path)) for what, path in paths.items()}
+    run_debugged(again.machine, number, program_for_gdb(argparse.Namespace(**files)))
     return 0
-
-
-def _kernel(recording: Recording) -> Path | None:
-    """What gdb may know symbols of."""
-    origin = recording.origin
-    number = origin.kernel if origin.kernel is not None else origin.firmware
-    path = None if number is None else origin.files[number].path
-    return None if path is None else Path(os.fsdecode(path))

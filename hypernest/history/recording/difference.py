@@ -144,11 +144,11 @@ class _Course:
 
 
 def _first_instruction(wrong: _Course, right: _Course, alike: int, end: int) -> Difference:
-    low, high = wrong.place.instructions, end
+    low, high, likely = wrong.place.instructions, end, alike
     while high - low > 1:
         # Where digests were the same is looked at first: mostly memory is, too.
-        middle = alike if low < alike < high else (low + high) // 2
-        alike = low if middle == alike else alike
+        middle = likely if low < likely < high else (low + high) // 2
+        likely = low if middle == likely else likely
         for each in (wrong, right):
             each.go_to(middle)
         if wrong.same(right):
@@ -163,7 +163,7 @@ def _first_instruction(wrong: _Course, right: _Course, alike: int, end: int) -> 
     values = tuple(islice(_values(wrong.machine, right.machine), _MOST_VALUES))
     right.machine.become(right.place)
     return Difference(
-        begin=low,
+        begin=min(alike, low),
         end=end,
         why=f"{right.name} comes out as recorded, {wrong.name} does not; the first instruction that differs is",
         count=low,

@@ -54,6 +54,7 @@ def test_an_engine_that_is_wrong_once_is_found_out(recorded: Path) -> None:
     rounds = round_after(recorded, 2_900)
     found = difference(recorded, wrong_from_round(rounds))
     assert found.count is not None
+    assert found.begin <= found.count < found.end <= found.begin + 2_000
     with replay(recorded) as again:
         again.machine.run(found.count)
         assert (again.machine.harts[found.hart].pc, again.machine.harts[found.hart].x["s2"]) == (found.pc, rounds)
