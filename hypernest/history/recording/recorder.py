@@ -196,7 +196,7 @@ class Recorder:
         """See `Witness`."""
         if self._file is not None:
             raise RunRecorded(
-                f"the machine is being recorded in {self.path} and cannot go back: replay the recording, or go back in a fork"
+                f"the machine is being recorded in {self.path} and cannot go back: replay it, or go back in a fork"
             )
 
     def close(self) -> None:
