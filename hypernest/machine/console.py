@@ -118,13 +118,13 @@ class Console:
 
     def capture(self) -> ConsoleState:
         """What belongs to the machine's state. What has arrived and not struck does not."""
-        return ConsoleState(self._receiver, self._settled, bytes(self._incoming), bytes(self._unread))
+        return ConsoleState(self._receiver, self._settled, bytes(self._incoming), bytes(self._unread), self.size)
 
     def restore(self, state: ConsoleState) -> None:
         """The way back; raises `BadState` if the board has no such console. A watch goes on."""
         if state.receiver != SBI and state.receiver not in self._receivers:
             raise BadState(f"the state speaks of a console {state.receiver!r}, which this machine does not have")
-        self._receiver, self._settled = state.receiver, state.settled
+        self._receiver, self._settled, self.size = state.receiver, state.settled, state.size
         self._incoming[:], self._unread[:] = state.incoming, state.unread
         self._decoder.reset()
         self._searched = 0

@@ -44,12 +44,16 @@ class SchedulerState:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleState:
-    """Which console takes input, the input that none has taken, and the output that the host has not read."""
+    """Which console takes input, the input that none has taken, the output that the host has not read, and the window.
+
+    The window's size in columns and rows, if it is known, is what a board learns when it is switched on.
+    """
 
     receiver: str
     settled: bool
     incoming: bytes
     unread: bytes
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

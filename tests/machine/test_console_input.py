@@ -63,3 +63,16 @@ def test_a_console_that_settles_keeps_the_input_until_the_next_board() -> None:
     console.type(b"3")
     assert serial == b"13"
     assert virtio == b"2"
+
+
+def test_a_console_remembers_its_window_for_the_next_board() -> None:
+    console, sizes = Console(), list[tuple[int, int]]()
+    console.connect({}, lambda columns, rows: sizes.append((columns, rows)))
+    before = console.capture()
+    console.take_size(100, 40)
+    later = console.capture()
+    console.restore(before)
+    console.connect({}, lambda columns, rows: sizes.append((columns, rows)))
+    console.restore(later)
+    console.connect({}, lambda columns, rows: sizes.append((columns, rows)))
+    assert sizes == [(100, 40), (100, 40)]
