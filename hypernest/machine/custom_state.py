@@ -46,7 +46,7 @@ def decode_custom(data: bytes, present: StateType) -> StateType:
     kind = type(present)
     try:
         state = msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadState(f"this is no {kind.__name__} ({error}): it is damaged or of another device") from None
     if encode_state(state) != data:
         raise BadState(f"this is no {kind.__name__}, which would be something else: it is damaged or of another device")

@@ -82,7 +82,7 @@ def decode_state(data: bytes, kind: type[StateType]) -> StateType:
     """The reverse. Raises `BadState` if `data` is no `kind`, or has a negative number, which no state has."""
     try:
         state = msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         what = f"this is no {kind.__name__} ({error})"
         raise BadState(f"{what}: it is damaged or of another version") from None
     _refuse_negative(state)

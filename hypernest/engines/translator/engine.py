@@ -347,7 +347,7 @@ class TranslatorEngine(InterpreterEngine):
     def _receive(self, data: bytes) -> None:
         try:
             reply = decode_reply(data)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             self._library.problems.append("the compiler's answer could not be read.")
             return
         self.counts.regions_refused += len(reply.refused)

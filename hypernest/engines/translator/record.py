@@ -64,7 +64,7 @@ def decode_record(data: bytes) -> Record | None:
     """None if the data are no record that could be installed."""
     try:
         record = _record.decode(data)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     offsets = [record.head, record.first, record.last, *record.entries]
     if not record.entries or any(not 0 <= each < 4096 for each in offsets) or record.last < record.first:
