@@ -253,6 +253,11 @@ class GuestMemory:
         self._close_file()
         self._image = None
 
+    def __del__(self) -> None:
+        """Who forgets to close the memory does not use up the host's descriptors."""
+        if getattr(self, "_file", None) is not None:
+            self._close_file()
+
     def _close_file(self) -> None:
         if self._file is not None:
             os.close(self._file)

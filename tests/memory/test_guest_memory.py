@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import mmap
 import os
 from collections.abc import Iterator
@@ -140,3 +141,11 @@ def test_says_when_the_host_has_not_enough(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(BadConfiguration, match="less memory"):
         GuestMemory(BASE, 1 << 55)
     assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_memory_that_nobody_closes_keeps_no_descriptor() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        GuestMemory(0x8000_0000, 1 << 16)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
