@@ -196,6 +196,7 @@ def _run(arguments: argparse.Namespace, machine: Machine) -> str:
     if arguments.snapshot is None or not arguments.type:
         output = _run_until(machine, arguments.until or _PROMPT, arguments.limit)
     for line in arguments.type:
+        machine.console.read()  # what was printed before is no answer
         machine.console.send(f"{line}\n")
         output = _run_until(machine, arguments.until or _LATER_PROMPT, arguments.limit)
     return output.rpartition("\n")[2][-_LONGEST_PROMPT:]

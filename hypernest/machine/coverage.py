@@ -163,7 +163,7 @@ class Coverage:
         try:
             Path(path).write_bytes("\n".join(lines).encode() + b"".join(blocks))
         except OSError as error:
-            raise BadCoverage(f"the coverage cannot be written: {error}") from error
+            raise BadCoverage(f"the coverage cannot be written to {path} ({error.strerror or error})") from error
 
     def __enter__(self) -> Coverage:
         return self

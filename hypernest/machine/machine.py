@@ -148,6 +148,7 @@ class Machine(RememberingMachine):
         """
         from hypernest.debug.gdb import serve
 
+        self._open_board()
         return serve(self, port, wait)
 
     @cached_property

@@ -260,8 +260,12 @@ class PoweredMachine:
         return self._open_board().harts[hart]
 
     def close(self) -> None:
-        """Switch the machine off: memory is given back, disks are closed. Harmless when repeated."""
+        """Switch the machine off: memory is given back, disks are closed. Harmless when repeated.
+
+        Raises `RunsAlready` from within a run, as in a hook: the engine stands on that memory.
+        """
         if not self._closed:
+            self._board.scheduler.require_rest()
             try:
                 if self._witness is not None:
                     self._witness.close()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from hypernest.errors import BadConfiguration
 from hypernest.machine.configuration import memory_size
 from hypernest.machine.hooks import Hook
 from hypernest.machine.outcome import LIMIT_REACHED, StopReason
@@ -130,6 +131,8 @@ class RememberingMachine(RunningMachine):
 
     def reverse_step(self, count: int = 1) -> StopReason:
         """Go back by `count` instructions, at most to the beginning of what is known; says where that is."""
+        if count < 0:
+            raise BadConfiguration(f"{count} instructions cannot be gone back: give a number that is not negative")
         target = self.instructions - count
         if target < self.history.beginning:
             from hypernest.history.timeline import BEGINNING

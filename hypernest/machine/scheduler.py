@@ -278,6 +278,11 @@ class Scheduler:
         self._next_sample = NEVER if self._sampler is None else self.steps
         self._outside.restart()
 
+    def require_rest(self) -> None:
+        """Raises `RunsAlready` when called from within `run`."""
+        if self._runs:
+            raise RunsAlready("the machine runs, so it cannot be closed now: stop it first, then close it")
+
     # --- the loop --------------------------------------------------------------------------------------------------
 
     def run(self, steps: int | None = None) -> StopReason | None:

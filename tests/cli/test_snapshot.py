@@ -85,6 +85,12 @@ def goes_on(*arguments: str, text: bytes = b"") -> subprocess.CompletedProcess[b
     return subprocess.run(command, input=text, capture_output=True, cwd=ROOT, timeout=100, check=False)
 
 
+def test_what_was_printed_before_is_no_answer_to_what_is_typed(kernel: str) -> None:
+    assert save(kernel, "one", "--instructions", "200") == 0
+    assert run(["snapshot", "save", "two", "--snapshot", "one", "--type", "x", "--until", ">"]) == 0
+    assert goes_on("run", "--snapshot", "two", text=b"\nq").stdout == b"2>"
+
+
 def test_from_saving_to_deleting(kernel: str, folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["snapshot", "list"]) == 0
     assert capsys.readouterr().out == "there are no snapshots: make one with hypernest snapshot save NAME\n"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypernest.errors import HypernestError
+from hypernest.errors import BadConfiguration, HypernestError
 from hypernest.history import timeline
 from hypernest.history.timeline import BEGINNING, NoHistory, Timeline
 from hypernest.machine import Machine, StopKind
@@ -102,6 +102,15 @@ def test_any_way_through_time_leads_to_the_same_states(guest: str, data: st.Data
             assert machine.instructions == target
             machine.run((-target) % 50)
             assert machine.state_hash() == known[machine.instructions]
+
+
+def test_steps_back_are_not_negative() -> None:
+    with bare_machine() as machine:
+        machine.keep_history()
+        machine.run(20)
+        with pytest.raises(BadConfiguration, match="give a number that is not negative"):
+            machine.reverse_step(-1)
+        assert machine.instructions == 20
 
 
 @on_all_engines

@@ -146,6 +146,16 @@ def test_a_callback_cannot_run_the_machine(machine: Machine) -> None:
     assert machine.run(10).kind is StopKind.LIMIT
 
 
+def test_a_callback_cannot_close_the_machine(machine: Machine) -> None:
+    with machine.hooks.execute(store_address(machine), lambda event: event.machine.close()):
+        with pytest.raises(HookError, match="stop it first, then close it") as raised:
+            machine.run(100)
+        assert isinstance(raised.value.__cause__, RunsAlready)
+    machine.run(200 - machine.instructions)
+    assert machine.harts[0].x["a0"] == 55
+    machine.close()
+
+
 def test_a_callback_that_goes_back(machine: Machine) -> None:
     base = machine.snapshot()
     values = []

@@ -237,6 +237,7 @@ def test_a_closed_machine() -> None:
         lambda: machine.harts[0].csr["satp"],
         lambda: machine.memory[KERNEL],
         lambda: machine.run_until("x"),
+        lambda: machine.serve_gdb(),
     ):
         with pytest.raises(MachineClosed):
             use()
