@@ -18,7 +18,7 @@ FilePath = str | os.PathLike[str]
 DiskChoice = FilePath | tuple[FilePath, DiskMode | str | bool]
 
 
-def memory_size(memory: int | str) -> int:
+def memory_size(memory: int | str, owner: str = "a machine") -> int:
     """Bytes of RAM, from their number or a text such as `512M` or `2GiB`; `BadConfiguration` if it is not usable."""
     if isinstance(memory, str):
         match = re.fullmatch(r"(\d{1,15})([KMGT]?)(?:I?B)?", memory.strip().upper())
@@ -26,7 +26,7 @@ def memory_size(memory: int | str) -> int:
             raise BadConfiguration(f"{memory!r} is not a size of memory: write it like 512M or 2G")
         memory = int(match[1]) * _UNITS[match[2]]
     if not SMALLEST_MEMORY <= memory <= LARGEST_MEMORY:
-        raise BadConfiguration(f"a machine cannot have {memory} bytes of memory: give it 1M to 256G")
+        raise BadConfiguration(f"{owner} cannot have {memory} bytes of memory: give it 1M to 256G")
     if memory % _PAGE:
         raise BadConfiguration(f"{memory} bytes of memory are not whole pages: give a multiple of {_PAGE}")
     return memory

@@ -105,7 +105,7 @@ class RememberingMachine(RunningMachine):
         """
         from hypernest.history.timeline import Timeline
 
-        self._timeline = Timeline(self._whole, memory_size(memory))
+        self._timeline = Timeline(self._whole, memory_size(memory, "the past"))
         self._journal.on_note = self._timeline.branch
         self.hooks.around = self._timeline.around
         self._board.memory.on_write(self._timeline.watch_memory)

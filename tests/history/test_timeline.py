@@ -113,6 +113,11 @@ def test_steps_back_are_not_negative() -> None:
         assert machine.instructions == 20
 
 
+def test_the_past_needs_some_memory() -> None:
+    with bare_machine() as machine, pytest.raises(BadConfiguration, match="the past cannot have 0 bytes of memory"):
+        machine.keep_history(memory=0)
+
+
 @on_all_engines
 def test_stepping_back_one_by_one(engine: str) -> None:
     with bare_machine(engine=engine) as machine:
