@@ -84,6 +84,8 @@ class Machine(RememberingMachine):
         follow_wall = choice("clock", clock, CLOCKS) == "wall"
         if not 0 <= seed < 1 << 64:
             raise BadConfiguration(f"the seed {seed} is not possible: give a number of 64 bits")
+        if isinstance(initrd, str | bytes | os.PathLike):
+            raise BadConfiguration("initrd is one file: give a list of files, as in initrd=[path]")
         plan = _plan(image, kernel, tuple(initrd), append, firmware)
         setup = Setup(
             memory_size=memory_size(memory),

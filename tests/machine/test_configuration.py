@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hypernest import Machine
 from hypernest.devices.virtio import VirtioBlock
 from hypernest.disks import DiskMode
 from hypernest.errors import BadConfiguration
@@ -21,6 +22,11 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "disk.img"
     path.write_bytes(bytes(range(256)) * 64)
     return path
+
+
+def test_one_initrd_is_given_in_a_list() -> None:
+    with pytest.raises(BadConfiguration, match="list of files"):
+        Machine("hello", initrd="/some/file")
 
 
 def test_a_guest_writes_to_an_overlay_and_the_file_stays(path: Path) -> None:

@@ -39,6 +39,8 @@ class Verdict:
     def __str__(self) -> str:
         if self.difference is not None:
             return f"different: {self.difference}"
+        if not self.hashes:
+            return f"nothing compared: in {self.instructions} instructions there is no hash"
         return f"identical: {self.instructions} instructions, {self.hashes} hashes"
 
 
