@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from hypernest.machine.backend import ConsoleBackend
 from hypernest.machine.state import BadState, ConsoleState
 
+_LARGEST_WINDOW = 0xFFFF  # columns or rows, as far as a virtio console can tell
 _UNREAD_LIMIT = 16 << 20
 
 Receiver = Callable[[bytes], None]
@@ -71,7 +72,7 @@ class Console:
 
     def resize(self, columns: int, rows: int) -> None:
         """The user's window is now that large; a guest with a virtio console learns of it."""
-        self._arrive((columns, rows))
+        self._arrive((min(max(columns, 0), _LARGEST_WINDOW), min(max(rows, 0), _LARGEST_WINDOW)))
 
     def _arrive(self, what: bytes | tuple[int, int]) -> None:
         self.arrivals.append(what)
