@@ -79,11 +79,11 @@ def test_a_recording_with_another_hash_is_different(
 def test_a_recording_that_was_cut_off(recording: Path, capfd: pytest.CaptureFixture[str]) -> None:
     recording.write_bytes(recording.read_bytes()[:-10])
     assert run(["replay", str(recording)]) == 1
-    assert "--partial" in capfd.readouterr().err or True
+    assert "partial" in capfd.readouterr().err
     assert run(["replay", str(recording), "--partial"]) == 0
     message = capfd.readouterr().err
     assert "hypernest: the recording ends too early: it is cut short\n" in message
-    assert "identical" in message
+    assert "nothing compared: in 0 instructions" in message
 
 
 def test_another_guest_is_refused_and_the_right_one_found(
