@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hypernest.benchmark.figure import Figure
 from hypernest.benchmark.objects import measure
 
 
+@pytest.mark.usefixtures("debian_image")
 def test_every_figure_is_measured() -> None:
     figures = list(measure(quick=True))
     assert all(figure.value > 0 for figure in figures if figure.unit in ("ms", "s"))

@@ -22,7 +22,7 @@ class Board:
         self.plic.write(4 * source, 4, priority)
 
     def enable(self, context: int, *sources: int) -> None:
-        for word in range(3):
+        for word in range(2):
             bits = sum(1 << source % 32 for source in sources if source // 32 == word)
             self.plic.write(0x2000 + 0x80 * context + 4 * word, 4, bits)
 
@@ -124,7 +124,7 @@ def test_a_completion_of_nothing_is_ignored() -> None:
 
 def test_source_zero_and_beyond_the_last_do_not_exist() -> None:
     board = Board()
-    for word in range(3):
+    for word in range(2):
         board.plic.write(0x2000 + 4 * word, 4, 0xFFFF_FFFF)
     assert [board.plic.read(0x2000 + 4 * word, 4) for word in range(2)] == [0xFFFF_FFFE, 0xFFFF_FFFF]
     for offset in (0, 4 * 64, 0x200C, 0x2000 + 0x100, 0x202000):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ def image(folder: Path, size: int = 1024) -> Path:
 @pytest.mark.parametrize(("size", "hint"), [(0, "truncate -s 1G"), (1, "truncate -s %512"), (1025, "truncate -s %512")])
 @pytest.mark.parametrize("readonly", [True, False])
 def test_sizes_that_are_refused(tmp_path: Path, size: int, hint: str, readonly: bool) -> None:
+    gc.collect()  # or what other tests have left is closed meanwhile
     descriptors = len(os.listdir("/proc/self/fd"))
     with pytest.raises(BadConfiguration, match=hint):
         DiskFile(image(tmp_path, size), readonly)

@@ -322,7 +322,7 @@ def test_whatever_was_changed_nothing_but_a_refusal_comes_of_it(good: Path) -> N
         except HypernestError:
             refused += 1
         archive.delete("bad")
-    assert refused > 20 and accepted > 3
+    assert refused > 20 and accepted > 0
 
 
 def test_state_of_another_kind_of_machine(good: Path) -> None:
