@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = 512 << 20
 _MOST_SNAPSHOTS = 256
-_SECONDS_APART = 0.2
-_LARGEST_SHARE = 0.1  # of the time, that is spent on taking snapshots
+_SECONDS_APART = 0.1
+_LARGEST_SHARE = 0.2  # of the time, that is spent on taking snapshots
 _FIRST_SPACING = 10_000_000  # instructions, before anything was measured
 _SMALLEST_SPACING = 100_000
 _NEARER = 16  # on the way to a moment, snapshots are taken at this fraction of the distance that is left
