@@ -36,10 +36,8 @@ def print_table(quick: bool = False) -> None:
     console = Console(highlight=False)
     for figure in measure(quick):
         wanted = "" if figure.at_most is None else f"at most {figure.at_most:g} {figure.unit}"
-        console.print(
-            f"{figure.what:58}{figure.value:9.3f} {figure.unit:4} {wanted}{'' if figure.met else ', missed'}",
-            soft_wrap=True,
-        )
+        missed = "" if figure.met else ", missed"
+        console.print(f"{figure.what:58}{figure.value:9.3f} {figure.unit:4} {wanted}{missed}", soft_wrap=True)
 
 
 def measure(quick: bool = False) -> Iterator[Figure]:
