@@ -101,7 +101,7 @@ class RememberingMachine(RunningMachine):
         """From here on keep the past, so that the machine can go back; returns what is known of it.
 
         `memory` is about how much of the host's memory the past may take: if it is more, moments become farther apart.
-        Costs some of the speed, at most a fifth. Calling it again begins anew.
+        Costs some of the speed: a fifth of a long run, up to half of a boot. Calling it again begins anew.
         """
         from hypernest.history.timeline import Timeline
 
