@@ -24,6 +24,7 @@ from hypernest.isa.word import Word, word
 from hypernest.memory import GuestMemory
 
 _ANSWERED = Word(1, 1)
+_ADDRESSES = (1 << 64) - 1
 
 
 class _Intercepted(Exception):
@@ -40,6 +41,7 @@ class ReferenceHart(Hart):
         self._isa, self._state, self._memory, self._devices = isa, state, memory, devices
         self._words, index = state.words, state.layout.index
         self._places = {name: (index[name], each.count, each.width) for name, each in state.layout.registers.items()}
+        self._zero = isa.zero
         self._operands: dict[str, int] = {}
         self._next_pc = 0
         self._target: Word | None = None
@@ -65,12 +67,8 @@ class ReferenceHart(Hart):
             code = int(self._isa.fetch(self, self.pc))
             for each in self.coverage:
                 each.note(self._state["pc"], code & 0xFFFF)
-            self._operands, self._next_pc = (
-                {"instruction": code},
-                self._state["pc"] + int(self._isa.instruction_length(code)),
-            )
-            row = decoder.decode(code)
-            self.execute(row, code)
+            self._operands = {"instruction": code}
+            self.execute(decoder.decode(code), code)
             self._state["retired"] += 1
         except _Intercepted as intercepted:
             self.interception = intercepted.what
@@ -92,7 +90,8 @@ class ReferenceHart(Hart):
         """Run the semantics of an instruction that was decoded; pc moves on. Raises `Trap`."""
         if row is None:
             raise Trap(self._isa.illegal_instruction, code)
-        self._operands |= row.operand_values(code)
+        self._operands = {"instruction": code} | row.operand_values(code)
+        self._next_pc = self._state["pc"] + row.length & _ADDRESSES
         self._target = None
         row.semantics(self)
         self._attention |= row.system
@@ -113,7 +112,7 @@ class ReferenceHart(Hart):
         return self.read(name)
 
     def write(self, register: str, value: Word | int, index: Word | int = 0) -> None:
-        if register == "x" and int(index) == 0:
+        if register == self._zero and int(index) == 0:
             return
         place, count, width = self._places[register]
         number = int(index)

@@ -38,6 +38,30 @@ FIELD_WIDTHS = {"rd": 5, "rs1": 5, "rs2": 5, "rs3": 5, "rm": 3, "aq": 1, "rl": 1
 
 
 @dataclass(frozen=True)
+class Format:
+    """How the encodings of an ISA are written: what a pattern's tokens are, and which sizes come out."""
+
+    fields: Mapping[str, int]  # widths of the fields that are written without their bits
+    sizes: frozenset[int]  # bits of a whole instruction
+    unit: int = 8  # bits between one address and the next: more than a byte where words are addressed
+    bytewise: bool = False  # the pattern lists bytes as they stand in memory, each from its most significant bit
+
+    def places(self, low: int, width: int, size: int) -> Iterable[tuple[int, int, int]]:
+        """(lowest bit, width, bit of the token) of each piece of a token that is written `low` bits from the end."""
+        if not self.bytewise:
+            yield low, width, 0
+            return
+        end = low + width
+        while low < end:
+            count = min(end, (low // 8 + 1) * 8) - low
+            yield size - 8 - low // 8 * 8 + low % 8, count, low - (end - width)
+            low += count
+
+
+RISCV = Format(FIELD_WIDTHS, frozenset({16, 32}))
+
+
+@dataclass(frozen=True)
 class Piece:
     """`width` bits of the instruction from bit `low` are bits `at` and up of a field."""
 
@@ -90,7 +114,7 @@ class Row:
     fields: Mapping[str, Field] = field(default_factory=dict)
     mask: int = 0
     match: int = 0
-    length: int = 4
+    length: int = 4  # in addresses: bytes, unless words are addressed
 
     def matches(self, code: int) -> bool:
         """Does this row describe the instruction `code` (its low `length` bytes)?"""
@@ -115,30 +139,37 @@ class Row:
         }
 
 
-def parse_pattern(pattern: str) -> tuple[dict[str, Field], int, int, int]:
-    """(fields, mask, match, length in bytes) of an encoding pattern. ValueError if its bits are not 16 or 32."""
+def parse_pattern(pattern: str, written: Format = RISCV) -> tuple[dict[str, Field], int, int, int]:
+    """(fields, mask, match, length in addresses) of an encoding pattern. ValueError if it is not one of the format."""
     tokens = []
     for text in pattern.split():
         found = re.fullmatch(r"(?:([01]+)|([a-z]+\d?)('?)(?:\[([\d:|]+)\])?(?:!=([\d,]+))?)", text)
         if not found:
             raise ValueError(f"cannot read {text!r} in encoding {pattern!r}")
         tokens.append(found.groups())
-    low = sum(len(bits) if bits else _token_width(name, prime, at) for bits, name, prime, at, _ in tokens)
-    if low not in (16, 32):
-        raise ValueError(f"encoding {pattern!r} has {low} bits")
-    length, mask, match = low // 8, 0, 0
+    for _, name, prime, at, _ in tokens:
+        if name and not (at or prime or name in written.fields):
+            raise ValueError(f"encoding {pattern!r} does not say which bits {name!r} has")
+    size = sum(len(bits) if bits else _token_width(name, prime, at, written) for bits, name, prime, at, _ in tokens)
+    if size not in written.sizes:
+        raise ValueError(f"encoding {pattern!r} has {size} bits, not {' or '.join(map(str, sorted(written.sizes)))}")
+    low, mask, match = size, 0, 0
     pieces: dict[str, list[Piece]] = {}
     excluded: dict[str, set[int]] = {}
     primed = set()
     for bits, name, prime, at, unequal in tokens:
         if bits:
             low -= len(bits)
-            mask |= ((1 << len(bits)) - 1) << low
-            match |= int(bits, 2) << low
+            for place, width, from_bit in written.places(low, len(bits), size):
+                mask |= ((1 << width) - 1) << place
+                match |= (int(bits, 2) >> from_bit & (1 << width) - 1) << place
             continue
-        for high, end in _ranges(at) if at else [(_token_width(name, prime, at) - 1, 0)]:
+        for high, end in _ranges(at) if at else [(_token_width(name, prime, at, written) - 1, 0)]:
             low -= high - end + 1
-            pieces.setdefault(name, []).append(Piece(low, high - end + 1, end))
+            pieces.setdefault(name, []).extend(
+                Piece(place, width, end + from_bit)
+                for place, width, from_bit in written.places(low, high - end + 1, size)
+            )
         if prime:
             primed.add(name)
         if unequal:
@@ -147,7 +178,7 @@ def parse_pattern(pattern: str) -> tuple[dict[str, Field], int, int, int]:
         name: Field(name, tuple(where), name == "imm", 8 if name in primed else 0, frozenset(excluded.get(name, ())))
         for name, where in pieces.items()
     }
-    return fields, mask, match, length
+    return fields, mask, match, size // written.unit
 
 
 def _ranges(text: str) -> Iterable[tuple[int, int]]:
@@ -156,15 +187,16 @@ def _ranges(text: str) -> Iterable[tuple[int, int]]:
         yield int(high), int(end or high)
 
 
-def _token_width(name: str, prime: str, at: str | None) -> int:
-    return sum(high - end + 1 for high, end in _ranges(at)) if at else 3 if prime else FIELD_WIDTHS[name]
+def _token_width(name: str, prime: str, at: str | None, written: Format) -> int:
+    return sum(high - end + 1 for high, end in _ranges(at)) if at else 3 if prime else written.fields[name]
 
 
 class Extension:
     """The rows of one extension, in the order they are written."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, written: Format = RISCV) -> None:
         self.name = name
+        self.written = written
         self.rows: dict[str, Row] = {}
 
     def row(self, syntax: str, pattern: str, *, system: bool = False) -> Callable[[F], F]:
@@ -178,14 +210,14 @@ class Extension:
 
     def add(self, syntax: str, pattern: str, semantics: Semantics, *, system: bool = False) -> None:
         """The same without a decorator, for families of instructions made in a loop."""
-        fields, mask, match, length = parse_pattern(pattern)
+        fields, mask, match, length = parse_pattern(pattern, self.written)
         name = syntax.split()[0]
         self._insert(Row(name, syntax, pattern, self.name, semantics, {f: f for f in fields}, name, system,
                          fields, mask, match, length))  # fmt: skip
 
     def expands(self, syntax: str, pattern: str, base: Row, **operands: str | int) -> None:
         """Declare an instruction that means `base` with its operands taken from fields or constants here."""
-        fields, mask, match, length = parse_pattern(pattern)
+        fields, mask, match, length = parse_pattern(pattern, self.written)
         given = {name: operands.get(name, name if name in fields else 0) for name in base.fields}
         self._insert(Row(syntax.split()[0], syntax, pattern, self.name, base.semantics, given, base.name, base.system,
                          fields, mask, match, length))  # fmt: skip

@@ -21,7 +21,7 @@ from hypernest.devices.virtio.mmio import VirtioMmio
 from hypernest.disks import Disk
 from hypernest.engines.hart_state import HartState
 from hypernest.errors import BadConfiguration
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.isa.layout import Layout
 from hypernest.isa.riscv.legal_states import illegal_register
 from hypernest.isa.riscv.riscv64 import BASE_ISA, EXTENSION_NAMES, ISA_STRING
@@ -133,7 +133,7 @@ class Board:
 
     def __init__(
         self,
-        isa: Isa,
+        isa: NativeIsa,
         make_engine: EngineMaker,
         *,
         memory_size: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hypernest.engines.engine import Devices, Engine
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.memory import GuestMemory
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class EngineMaker:
         self._native: NativeCode | None = None
         self._library: RegionLibrary | None = None
 
-    def __call__(self, isa: Isa, memory: GuestMemory, devices: Devices) -> Engine:
+    def __call__(self, isa: NativeIsa, memory: GuestMemory, devices: Devices) -> Engine:
         if self.name == "reference":
             from hypernest.engines.reference import ReferenceEngine
 

@@ -11,7 +11,7 @@ from hypernest.engines.engine import Devices, Engine, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.interpreter import InterpreterEngine
 from hypernest.engines.reference import ReferenceEngine
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.isa.layout import Layout
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.isa.riscv.state import SINK
@@ -21,7 +21,7 @@ RAM = 0x8000_0000
 DEVICE, DEVICE_SIZE = 0x1000_0000, 0x100
 PAGE = 4096
 
-MakeEngine = Callable[[Isa, GuestMemory, Devices], Engine]
+MakeEngine = Callable[[NativeIsa, GuestMemory, Devices], Engine]
 
 LAYOUT = Layout(RISCV64.registers)
 _SINK_WORD = LAYOUT.index["x"] + SINK  # native code's own: writes to x0 go there

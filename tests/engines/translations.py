@@ -15,7 +15,7 @@ from hypernest.engines.translator import TranslatorEngine, engine
 from hypernest.engines.translator.compiler import answer
 from hypernest.engines.translator.host_pages import MemoryPath
 from hypernest.engines.translator.record import decode_record, decode_reply, decode_request, encode
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.memory import GuestMemory
 from tests.engines.equivalence import PAGE, Pair
 
@@ -45,7 +45,7 @@ class DirectedTranslator(TranslatorEngine):
 
     def __init__(
         self,
-        isa: Isa,
+        isa: NativeIsa,
         memory: GuestMemory,
         devices: Devices,
         cache: Path | None = None,

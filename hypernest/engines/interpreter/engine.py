@@ -24,7 +24,7 @@ from hypernest.engines.interpreter.words import (
     EngineWords,
 )
 from hypernest.engines.watched import NOTHING, Interception, Kind, Watched
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.isa.layout import Layout
 from hypernest.memory import GuestMemory
 
@@ -42,7 +42,7 @@ class InterpreterEngine(Untranslated):
 
     def __init__(
         self,
-        isa: Isa,
+        isa: NativeIsa,
         memory: GuestMemory,
         devices: Devices,
         cache: Path | None = None,

@@ -15,7 +15,7 @@ from hypernest.engines.interpreter.words import EngineWords
 from hypernest.engines.watched import Kind
 from hypernest.isa.decoder import Decoder
 from hypernest.isa.hart import Pure
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.isa.layout import Layout
 from hypernest.lowering.blocks import LIKELY
 from hypernest.lowering.decode import DecoderLowering
@@ -24,20 +24,20 @@ from hypernest.lowering.functions import HART, HART_ALIAS, METADATA, FunctionLow
 from hypernest.lowering.slots import slot_layout
 
 
-def print_handlers(isa: Isa) -> str:
+def print_handlers(isa: NativeIsa) -> str:
     """LLVM IR of the fast handlers and the tables that lead to them."""
     layout = Layout(isa.registers)
     handlers = Handlers(FunctionLowering(layout, EngineWords(layout).offsets, isa.rows))
     return "".join(handlers.print()) + METADATA
 
 
-def print_base(isa: Isa) -> str:
+def print_base(isa: NativeIsa) -> str:
     """LLVM IR of what handlers build on: decoder, complete instructions, CSRs, routines, run time."""
     layout = Layout(isa.registers)
     return "".join(_base(isa, layout, EngineWords(layout))) + METADATA
 
 
-def _base(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
+def _base(isa: NativeIsa, layout: Layout, words: EngineWords) -> Iterator[str]:
     functions = FunctionLowering(layout, words.offsets, isa.rows)
     between = (isa.take_interrupt, isa.interrupt_pending, isa.data_context, isa.fetch_context)
     functions.watched = registers_of("read", between, functions.tracer)
@@ -45,7 +45,7 @@ def _base(isa: Isa, layout: Layout, words: EngineWords) -> Iterator[str]:
     bases = {row.meaning: isa.rows[row.meaning] for row in rows}
     slots = {name: slot_layout(row) for name, row in bases.items()}
     numbers = {row.name: number for number, row in enumerate(rows)}
-    register, sink = isa.sink
+    register, sink = isa.zero, isa.sink
     sinks = {}
     for name, base in bases.items():
         if written_register(functions.trace(base)[1]) == register:
@@ -81,7 +81,7 @@ def pure_names(functions: FunctionLowering) -> list[str]:
     return sorted(name for name, called in functions.called.items() if isinstance(called, Pure))
 
 
-def _csrs(isa: Isa, functions: FunctionLowering) -> Iterator[str]:
+def _csrs(isa: NativeIsa, functions: FunctionLowering) -> Iterator[str]:
     """Each CSR's accesses, and the switches that find them by number."""
     reads, writes = [], []
     called: dict[str, str] = {}  # by what it does: many counters only read as zero

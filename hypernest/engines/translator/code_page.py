@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hypernest.engines.translator.meaning import Meaning, Meanings
 from hypernest.isa.decoder import Decoder
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.isa.row import Row
 from hypernest.isa.word import word
 
@@ -32,7 +32,7 @@ class Instruction:
 class Translations:
     """What decoding needs, made once for all pages."""
 
-    def __init__(self, isa: Isa) -> None:
+    def __init__(self, isa: NativeIsa) -> None:
         self.isa = isa
         self.decoder = Decoder(isa.rows.values())
         self.meanings = Meanings(isa)

@@ -16,7 +16,7 @@ from hypernest.engines.translator.lowering import InstructionLowering, RegionLow
 from hypernest.engines.translator.position_independent import link
 from hypernest.engines.translator.record import Record, Reply, decode_request, encode
 from hypernest.engines.translator.region import Region, behind_complete_execution, form_region
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.isa.layout import Layout
 from hypernest.lowering.functions import METADATA
 
@@ -33,7 +33,7 @@ class Compiled:
 class Compiler:
     """Compiles regions one at a time; what can be shared between them is made once."""
 
-    def __init__(self, isa: Isa, pures: list[str], memory_path: str = "soft") -> None:
+    def __init__(self, isa: NativeIsa, pures: list[str], memory_path: str = "soft") -> None:
         """`pures` are the names in the interpreter's table of pure functions, in its order."""
         self._instructions = HostPageLowering if memory_path == "host" else InstructionLowering
         self.isa = isa

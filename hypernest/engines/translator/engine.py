@@ -28,7 +28,7 @@ from hypernest.engines.translator.library import PlacedRegion, RegionLibrary
 from hypernest.engines.translator.record import Record, Request, decode_record, decode_reply, encode
 from hypernest.engines.watched import Kind, Watched
 from hypernest.host_memory import peak_memory
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.memory import GuestMemory
 
 HOT = 4  # samples, of some 3,000 steps each, that make a place hot
@@ -68,7 +68,7 @@ class TranslatorEngine(InterpreterEngine):
 
     def __init__(
         self,
-        isa: Isa,
+        isa: NativeIsa,
         memory: GuestMemory,
         devices: Devices,
         cache: Path | None = None,

@@ -18,7 +18,7 @@ from hypernest.engines.translator.compiler import Compiler
 from hypernest.engines.translator.lowering import RegionLowering, RegionText
 from hypernest.engines.translator.region import Region, form_region
 from hypernest.errors import HypernestError
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.isa.layout import Layout
 from hypernest.isa.trace import Block, Branch, Trapped
 from hypernest.lowering.functions import METADATA
@@ -116,7 +116,7 @@ class Inspection:
 class Inspector:
     """Looks at regions of one ISA."""
 
-    def __init__(self, isa: Isa, pures: list[str]) -> None:
+    def __init__(self, isa: NativeIsa, pures: list[str]) -> None:
         """`pures` are the names in the interpreter's table of pure functions, in its order."""
         _choose_intel_syntax()  # target machines know it from when they are made
         self._compiler = Compiler(isa, pures)
@@ -240,7 +240,9 @@ class _LocatedText(RegionText):
 class _LocatedLowering(RegionLowering):
     """Prints a region with debug locations."""
 
-    def __init__(self, isa: Isa, layout: Layout, words: EngineWords, pures: Mapping[str, int], region: Region) -> None:
+    def __init__(
+        self, isa: NativeIsa, layout: Layout, words: EngineWords, pures: Mapping[str, int], region: Region
+    ) -> None:
         super().__init__(isa, layout, words, pures, region)
         self._located = self.text = _LocatedText(layout, words.offsets)
 

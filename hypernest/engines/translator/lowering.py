@@ -23,7 +23,7 @@ from hypernest.engines.translator.meaning import Place, on_host, split_sum
 from hypernest.engines.translator.ranges import Ranges
 from hypernest.engines.translator.region import Liveness, Region, liveness
 from hypernest.isa.hart import Pure
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.isa.layout import Layout
 from hypernest.isa.trace import Effect, Returned
 from hypernest.isa.word import Word
@@ -84,7 +84,7 @@ class NearPage:
 class RegionLowering:
     """Prints one region."""
 
-    def __init__(self, isa: Isa, layout: Layout, words: EngineWords, pures: Mapping[str, int], region: Region,
+    def __init__(self, isa: NativeIsa, layout: Layout, words: EngineWords, pures: Mapping[str, int], region: Region,
                  instructions: type[InstructionLowering] | None = None) -> None:  # fmt: skip
         """`pures` numbers the pure functions that stand in the interpreter's table; `instructions` lowers each."""
         self.lower = instructions or InstructionLowering
@@ -363,7 +363,7 @@ class InstructionLowering(QuickLowering):
         place = self._place(register, index)
         if register == "pc":
             return self.text.define(f"add i64 %page, {self.instruction.offset}")
-        if place == (self.region.isa.sink[0], 0):
+        if place == (self.region.isa.zero, 0):
             return "0"
         type_ = self.region.type(place)
         value = self.text.define(f"load {type_}, ptr {variable(place)}")
@@ -376,7 +376,7 @@ class InstructionLowering(QuickLowering):
             self.region.ranges.forget(place)
         else:
             self.region.ranges.write(place, value, self.reads)
-        if place != (self.region.isa.sink[0], 0):
+        if place != (self.region.isa.zero, 0):
             name, type_ = self.text.value(value.zext(64)), self.region.type(place)
             if type_ != "i64":
                 name = self.text.define(f"bitcast i64 {name} to {type_}")

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from hypernest.isa.hart import Pure
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.isa.row import Row
 from hypernest.isa.trace import Block, Branch, Effect, Returned, Tracer
 from hypernest.isa.word import Word, signed, word
@@ -90,7 +90,7 @@ def _can_do(name: str, count: int, mode: int | None = None) -> bool:
 class Meanings:
     """The meanings of instructions of one ISA, remembered."""
 
-    def __init__(self, isa: Isa) -> None:
+    def __init__(self, isa: NativeIsa) -> None:
         self._isa = isa
         self._find = lru_cache(maxsize=4096)(self._trace)
 
@@ -100,7 +100,7 @@ class Meanings:
 
     def _trace(self, meaning: str, operands: tuple[tuple[str, int], ...]) -> Meaning:
         row = self._isa.rows[meaning]
-        register, _ = self._isa.sink
+        register = self._isa.zero
         tracer = RegionTracer(self._isa.registers_by_name, dict(operands), self._isa.usual)
         block = tracer.semantics(row.semantics)
         effects = list(_effects(block))

@@ -1,8 +1,8 @@
-"""RV64GC with the privileged architecture: the tables and routines of all modules, as one `Isa`."""
+"""RV64GC with the privileged architecture: the tables and routines of all modules, as one `NativeIsa`."""
 
 from __future__ import annotations
 
-from hypernest.isa.isa import Isa
+from hypernest.isa.isa import NativeIsa
 from hypernest.isa.riscv import a, b, c, cache_blocks, d, f, i, m, system, zicond, zicsr
 from hypernest.isa.riscv.csrs import CSRS
 from hypernest.isa.riscv.float_rows import FS
@@ -49,7 +49,7 @@ def _causes() -> dict[int, str]:
     return names
 
 
-RISCV64 = Isa(
+RISCV64 = NativeIsa(
     name="riscv64",
     registers=REGISTERS,
     rows=_rows(),
@@ -73,5 +73,6 @@ RISCV64 = Isa(
         {("x", 1), ("x", 5)}
     ),  # unprivileged manual, table "Return-address stack prediction hints"
     floating="f",
-    sink=("x", SINK),
+    zero="x",
+    sink=SINK,
 )
