@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from hypernest.devices.device import BusError
 from hypernest.engines.coverage_map import CoverageMap
@@ -27,6 +27,16 @@ _ANSWERED = Word(1, 1)
 _ADDRESSES = (1 << 64) - 1
 
 
+class Memory(Protocol):
+    """What a `ReferenceHart` needs of RAM: integers of 1 to 8 bytes, little-endian, where `contains` says yes."""
+
+    def contains(self, address: int, size: int, /) -> bool: ...
+
+    def read_integer(self, address: int, size: int, /) -> int: ...
+
+    def write_integer(self, address: int, size: int, value: int, /) -> None: ...
+
+
 class _Intercepted(Exception):
     """An instruction must wait, because the host watches what it is about to do."""
 
@@ -37,7 +47,7 @@ class _Intercepted(Exception):
 class ReferenceHart(Hart):
     """A `Hart` of constants over a `HartState`. Usable by itself to read CSRs or translate addresses."""
 
-    def __init__(self, isa: Isa, state: HartState, memory: GuestMemory, devices: Devices) -> None:
+    def __init__(self, isa: Isa, state: HartState, memory: Memory, devices: Devices) -> None:
         self._isa, self._state, self._memory, self._devices = isa, state, memory, devices
         self._words, index = state.words, state.layout.index
         self._places = {name: (index[name], each.count, each.width) for name, each in state.layout.registers.items()}
