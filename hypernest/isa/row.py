@@ -210,17 +210,24 @@ class Extension:
 
     def add(self, syntax: str, pattern: str, semantics: Semantics, *, system: bool = False) -> None:
         """The same without a decorator, for families of instructions made in a loop."""
-        fields, mask, match, length = parse_pattern(pattern, self.written)
         name = syntax.split()[0]
+        fields, mask, match, length = self._parse(name, pattern)
         self._insert(Row(name, syntax, pattern, self.name, semantics, {f: f for f in fields}, name, system,
                          fields, mask, match, length))  # fmt: skip
 
     def expands(self, syntax: str, pattern: str, base: Row, **operands: str | int) -> None:
         """Declare an instruction that means `base` with its operands taken from fields or constants here."""
-        fields, mask, match, length = parse_pattern(pattern, self.written)
-        given = {name: operands.get(name, name if name in fields else 0) for name in base.fields}
-        self._insert(Row(syntax.split()[0], syntax, pattern, self.name, base.semantics, given, base.name, base.system,
+        name = syntax.split()[0]
+        fields, mask, match, length = self._parse(name, pattern)
+        given = {operand: operands.get(operand, operand if operand in fields else 0) for operand in base.fields}
+        self._insert(Row(name, syntax, pattern, self.name, base.semantics, given, base.name, base.system,
                          fields, mask, match, length))  # fmt: skip
+
+    def _parse(self, name: str, pattern: str) -> tuple[dict[str, Field], int, int, int]:
+        try:
+            return parse_pattern(pattern, self.written)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
     def _insert(self, row: Row) -> None:
         if row.name in self.rows:

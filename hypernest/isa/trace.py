@@ -328,8 +328,8 @@ class _Path(Hart):
         return self.known.reads[key]
 
     def write(self, register: str, value: Word | int, index: Word | int = 0) -> None:
-        value = word(value, self.tracer.registers[register].width)
         key = self._key(register, index)
+        value = word(value, self.tracer.registers[register].width)
         if key in self.known.writes or self.known.reads.get(key) is not value:  # else it is what the register holds
             self.known.writes[key] = _Write(register, index, value)
 

@@ -113,7 +113,7 @@ class Word:
         if not isinstance(other, Word):
             return Word(other & ((1 << self.width) - 1), self.width)
         if other.width != self.width:
-            raise WidthError(f"{self!r} and {other!r} have different widths")
+            raise WidthError(f"a word of {self.width} bits meets one of {other.width}")
         return other
 
     # Constants take the short way in these: they are all that the reference engine ever sees.
@@ -260,7 +260,7 @@ class Word:
         if width == self.width:
             return self
         if (width < self.width) != (op == "trunc"):
-            raise WidthError(f"{op} of {self!r} to {width} bits")
+            raise WidthError(f"{op} makes no {width} bits of {self.width}")
         if self.value is not None:
             value = signed(self.value, self.width) if op == "sext" else self.value
             return Word(value & ((1 << width) - 1), width)
@@ -325,7 +325,7 @@ def word(value: Word | int, width: int = 64) -> Word:
     """A word from an int (wrapped to `width`), or the word itself, whose width must be `width`."""
     if isinstance(value, Word):
         if value.width != width:
-            raise WidthError(f"{value!r} should have {width} bits")
+            raise WidthError(f"a word of {value.width} bits is where {width} belong")
         return value
     return Word(value & ((1 << width) - 1), width)
 
@@ -335,7 +335,8 @@ def select(condition: Word | bool, yes: Word, no: Word | int) -> Word:
     no = yes._other(no)
     if not isinstance(condition, Word) or condition.value is not None:
         return yes if condition else no
-    assert condition.width == 1, condition
+    if condition.width != 1:
+        raise WidthError(f"the condition of a select has {condition.width} bits, not 1")
     return _decider(condition).unique("select", (condition, yes, no), yes.width)
 
 
