@@ -38,14 +38,14 @@ def _facts(machine: Machine) -> dict[str, str]:
         "image": _printable(setup.title) or "without a name",
         "hardware": f"{harts}, {setup.memory_size >> 20} MiB",
         "engine": setup.engine.name,
-        "instructions": f"{machine.instructions:,} instructions",
-        "guest time": f"{machine.now / 1e9:.6f} s of guest time",
+        "executed": f"{machine.instructions:,} instructions",
+        "time": f"{machine.now / 1e9:.6f} s of guest time",
     }
     try:
         pc = machine.running_hart.pc
     except HypernestError:
         return facts | {"state": "closed"}
-    facts["pc"] = f"pc {pc:#x}{_symbol(machine, pc)}"
+    facts["place"] = f"pc {pc:#x}{_symbol(machine, pc)}"
     return facts if machine.stopped is None else facts | {"state": str(machine.stopped)}
 
 

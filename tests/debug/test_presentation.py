@@ -43,7 +43,7 @@ def test_in_a_notebook_nothing_of_the_guests_is_believed() -> None:
         table = ElementTree.fromstring(html)  # noqa: S314
         rows = {row[0].text: "".join(row[1].itertext()) for row in table}
         assert rows["console"] == "2\n3\n4\n5\n6\n<script>alert(1)</script>&red?"
-        assert rows["instructions"] == "1,000 instructions" and rows["hardware"] == "1 hart, 16 MiB"
+        assert rows["executed"] == "1,000 instructions" and rows["hardware"] == "1 hart, 16 MiB"
         assert not re.search("<script|\x1b|\x07", html)
         assert machine.console.read().startswith("first")  # is still there to be read
         assert "console" not in machine._repr_html_()
