@@ -189,6 +189,6 @@ class _Reader:
             reached = f"{self.marks[-1].count:,} instructions" if self.marks else "the first of its marks"
             raise BadRecording(
                 f"the recording {self.path} does not end as it should ({self.broken}), it is whole up to {reached}:"
-                " ask for a partial replay to see that much"
+                " ask for a partial replay (--partial, or partial=True in Python) to see that much"
             )
         return Recording(self.path, self.origin, self.contents, self.events, self.marks, self.end, self.broken)

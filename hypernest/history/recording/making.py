@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypernest.disks import SECTOR, DiskMode, content_digest
-from hypernest.errors import HypernestError
+from hypernest.errors import BadConfiguration, HypernestError
 from hypernest.history.recording.errors import BadRecording
 from hypernest.history.recording.format import DiskFile, KeptSnapshot
 from hypernest.history.recording.loading import Recording
-from hypernest.history.recording.sources import Finder, regular_size
+from hypernest.history.recording.sources import HOW_TO_SAY, Finder, candidates, regular_size
 from hypernest.machine.boot import BootPlan
 from hypernest.machine.boot_files import Source
 from hypernest.machine.configuration import open_disks
@@ -94,12 +94,17 @@ class Maker:
         there = Path(os.fsdecode(disk.path))
         mode = DiskMode.READONLY if disk.mode == DiskMode.READONLY.value else DiskMode.OVERLAY
         seen = f"{there} is not there"
-        for path in (*self._places, there):
+        for path in candidates(self._places, there):
             size = regular_size(path)
             if size is None or size // SECTOR != disk.sectors:
                 seen = seen if size is None or path != there else f"{path} has {size} bytes"
                 continue
-            (opened,) = open_disks([(path, mode)])
+            try:
+                (opened,) = open_disks([(path, mode)])
+            except BadConfiguration:
+                if path in (*self._places, there):
+                    raise
+                continue  # something else in a folder, which is in use
             digest = content_digest(opened)
             opened.close()
             if digest == disk.digest:
@@ -108,26 +113,27 @@ class Maker:
         advice = " as it was before the run" if disk.mode == DiskMode.WRITABLE.value else ""
         raise BadRecording(
             f"the recording was made with another disk: it expects the BLAKE2b {disk.digest.hex()[:16]}"
-            f" ({disk.sectors} sectors), but {seen}: say where a copy of the disk{advice} is"
+            f" ({disk.sectors} sectors), but {seen}: say where a copy of the disk{advice} is, {HOW_TO_SAY}"
         )
 
     def _find_snapshot(self, kept: KeptSnapshot) -> Snapshot:
         there = Path(os.fsdecode(kept.archive))
         seen: str | None = None
-        for path in (*(place for place in self._places if place.is_file()), there):
+        for path in candidates(self._places, there):
             if regular_size(path) is None:
                 continue
             try:
                 snapshot = Snapshot.load(kept.name, path, devices=self._devices)
             except HypernestError as error:
-                seen = seen or str(error)
+                if path in (*self._places, there):  # of what else is in a folder nobody wants to hear
+                    seen = seen or str(error)
                 continue
             if snapshot.kept is not None and snapshot.kept.digest == kept.digest:
                 return snapshot
             seen = f"the snapshot of that name in {path} is another one"
         raise BadRecording(
             f"the recording goes on with the snapshot {kept.name!r} in {there}, but"
-            f" {seen or 'that file is not there'}: say where the file with the snapshot is"
+            f" {seen or 'that file is not there'}: say where the file with the snapshot is, {HOW_TO_SAY}"
         )
 
 

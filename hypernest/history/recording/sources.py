@@ -19,6 +19,9 @@ from hypernest.history.recording.errors import BadRecording
 from hypernest.history.recording.format import DIGEST, File
 from hypernest.machine.boot_files import Source
 
+HOW_TO_SAY = "with --look-in, or files=[...] in Python"
+"""How `places` are given."""
+
 _SHOWN = 16  # digits of a digest in a message
 _MOST_IN_FOLDER = 10_000
 _SETTLED = 10**9  # ns; two changes within the same tick of the file system's clock look like one
@@ -69,16 +72,11 @@ class Finder:
         where = "" if found and found.startswith(str(there)) else f"{there} is not there, "
         raise BadRecording(
             f"the recording was made with another {file.what}: it expects the BLAKE2b {expected}, but"
-            f" {where}{found or 'nothing else is known'}: say where the file is that was used"
+            f" {where}{found or 'nothing else is known'}: say where the file is that was used, {HOW_TO_SAY}"
         )
 
     def _candidates(self, there: Path) -> Iterator[Path]:
-        for place in self._places:
-            if place.is_dir():
-                yield from _files_in(place)
-            else:
-                yield place
-        yield there
+        yield from candidates(self._places, there)
         yield from self._image_files()
 
     def _image_files(self) -> Sequence[Path]:
@@ -99,6 +97,16 @@ class Finder:
             except OSError:
                 return None
         return self._digests[path]
+
+
+def candidates(places: Iterable[Path], there: Path) -> Iterator[Path]:
+    """Where a file may be that was `there`: first `places`, in folders every file."""
+    for place in places:
+        if place.is_dir():
+            yield from _files_in(place)
+        else:
+            yield place
+    yield there
 
 
 def _files_in(folder: Path) -> Iterator[Path]:

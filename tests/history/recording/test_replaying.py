@@ -181,6 +181,15 @@ def test_every_device_is_repeated_with_the_disk_as_it_was(with_disk: Path) -> No
     assert (with_disk / "before.img").read_bytes() == before
 
 
+def test_a_disk_is_found_in_a_folder(with_disk: Path) -> None:
+    folder = with_disk / "kept"
+    folder.mkdir()
+    (folder / "another.img").write_bytes(bytes(512 * SECTORS))
+    (with_disk / "before.img").rename(folder / "before.img")
+    with Machine("hello", disks=[folder / "another.img"]), replay(with_disk / "recording", files=[folder]) as again:
+        assert again.verify().identical
+
+
 def test_a_disk_that_was_written_since_is_refused(with_disk: Path) -> None:
     with pytest.raises(BadRecording, match="another disk: it expects.*as it was before the run"):
         replay(with_disk / "recording")
@@ -216,7 +225,7 @@ def test_another_kernel_is_refused_and_the_same_one_found_elsewhere(tmp_path: Pa
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     moved = guest.rename(folder / "moved")
-    with pytest.raises(BadRecording, match="another firmware: it expects the BLAKE2b .* is not there"):
+    with pytest.raises(BadRecording, match="another firmware: it expects .* is not there.*--look-in, or files="):
         replay(path)
     guest.write_bytes(moved.read_bytes().replace(b"\x2f\xb3\x99\x00", b"\x13\x00\x00\x00"))
     with pytest.raises(BadRecording, match="another firmware: it expects the BLAKE2b [0-9a-f]+ .* has [0-9a-f]+"):
@@ -267,6 +276,8 @@ def test_a_recording_that_goes_on_with_a_snapshot(tmp_path: Path, monkeypatch: p
         replay(path)
     with replay(path, files=[tmp_path / "moved"]) as again:
         assert again.verify().identical
+    with replay(path, files=[tmp_path]) as again:
+        assert again.verify().identical
     with course(harts=2) as machine:
         machine.run(5)
         machine.snapshot().save("base", archive)
@@ -284,7 +295,7 @@ def test_what_is_whole_of_a_recording_that_was_cut_off_is_repeated(
     path = tmp_path / "recording"
     record_course(path)
     path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(BadRecording, match="ask for a partial replay"):
+    with pytest.raises(BadRecording, match="ask for a partial replay .--partial, or partial=True"):
         replay(path)
     with replay(path, partial=True) as again:
         last = load(path, partial=True).marks[-1].count
