@@ -1,0 +1,1 @@
+"""One `Kit` for each built-in ISA."""
