@@ -8,9 +8,10 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from hypernest.engines.watched import NOTHING
 from hypernest.errors import BadConfiguration
 from hypernest.machine.configuration import memory_size
-from hypernest.machine.hooks import Hook
+from hypernest.machine.hooks import BadHook, Hook
 from hypernest.machine.outcome import LIMIT_REACHED, StopReason
 from hypernest.machine.running import RunningMachine
 from hypernest.machine.snapshot import Snapshot
@@ -145,8 +146,14 @@ class RememberingMachine(RunningMachine):
     def reverse_run(self, hooks: Collection[Hook] | None = None) -> StopReason:
         """Go back to before whatever one of `hooks` (all that are attached) would have been called for last.
 
-        No callback is called. Returns where that is, or that the beginning of the known past was reached.
+        No callback is called. Returns where that is, or that the beginning of the known past was reached. Raises
+        `BadHook` for one of `hooks` that is detached, disabled or on console output: it cannot be looked for.
         """
+        for hook in hooks or ():
+            if not hook.active or hook.watched == NOTHING:
+                raise BadHook(
+                    f"{hook!r} cannot be looked for: give one that is attached and enabled, and not on console output"
+                )
         return self.history.last_hit([*self.hooks] if hooks is None else hooks)
 
     def reverse_until(self, condition: int | str | Hook | Callable[[Machine], bool]) -> StopReason:

@@ -14,6 +14,7 @@ from hypernest.errors import BadConfiguration, HypernestError
 from hypernest.history import timeline
 from hypernest.history.timeline import BEGINNING, NoHistory, Timeline
 from hypernest.machine import Machine, StopKind
+from hypernest.machine.hooks import BadHook
 from tests.machine.busy_guests import (
     ENGINES,
     GUESTS,
@@ -357,6 +358,20 @@ def test_searching_for_an_address_or_a_hook() -> None:
         assert hook.hits == 0
         machine.run(1)
         assert hook.hits == 1
+
+
+def test_a_hook_that_cannot_be_looked_for_is_refused() -> None:
+    with bare_machine() as machine:
+        machine.keep_history()
+        machine.run(100)
+        detached, disabled = (machine.hooks.trap("illegal instruction", lambda event: None) for _ in range(2))
+        detached.detach()
+        disabled.enabled = False
+        for hook in (detached, disabled, machine.hooks.console(lambda event: None)):
+            with pytest.raises(BadHook, match="cannot be looked for: give one that is attached and enabled"):
+                machine.reverse_until(hook)
+        assert machine.instructions == 100
+        assert machine.reverse_run() == BEGINNING  # of all that are attached those are looked for that can be
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 50])
