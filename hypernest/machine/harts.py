@@ -34,13 +34,10 @@ class HostHart(ReferenceHart):
     ) -> None:
         super().__init__(isa, state, memory, devices)
         self._engine, self._clock = engine, clock
+        self.guest_memory = memory
+        """RAM."""
         self.debugger = DebuggerHart(isa, state, memory, devices)
         """The same hart to walk page tables with, whatever they permit."""
-
-    @property
-    def guest_memory(self) -> GuestMemory:
-        """RAM."""
-        return self._memory
 
     def clock(self) -> Word:
         return word(self._clock.now(), 64)  # of all harts: this one may have waited for long

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from hypernest.engines.engine import Devices
+from hypernest.engines.hart_state import HartState
 from hypernest.engines.reference import ReferenceHart
 from hypernest.errors import NotMapped, OutOfRange
 from hypernest.isa.hart import Access
+from hypernest.isa.isa import Isa
 from hypernest.isa.riscv.state import Environment, Privilege, Status
 from hypernest.isa.riscv.translation import DONE, walk
 from hypernest.isa.word import Word, word
@@ -40,6 +43,10 @@ class DebuggerHart(ReferenceHart):
 
     _levels = 0
     _shift = 0
+
+    def __init__(self, isa: Isa, state: HartState, memory: GuestMemory, devices: Devices) -> None:
+        super().__init__(isa, state, memory, devices)
+        self._edges = memory.base, memory.end, _PHYSICAL_END
 
     def read(self, register: str, index: Word | int = 0) -> Word:
         match register:
@@ -84,7 +91,7 @@ class DebuggerHart(ReferenceHart):
 
     def _in_one_piece(self, address: int) -> int:
         """Up to where RAM, or what is none, goes on."""
-        return next(end - address for end in (self._memory.base, self._memory.end, _PHYSICAL_END) if address < end)
+        return next(end - address for end in self._edges if address < end)
 
     def _walk(self, address: int, mode: int) -> Mapping:
         self._levels = self._shift = 0
