@@ -40,7 +40,7 @@ def skeleton(model: MachineModel, setting: Setting, verdicts: Sequence[Verdict])
     if model.kit is None:
         raise ValueError(f"{model.isa.name} does not say how its virtual machines are embedded")
     routines = interpreter_routines(model, privileged_rows(verdicts))
-    return Skeleton(model, setting, model.kit.embedding, routines, Decoder(model.isa.rows.values()))
+    return Skeleton(model, setting, model.kit, routines, Decoder(model.isa.rows.values()))
 
 
 def construct(
@@ -61,7 +61,7 @@ def construct(
     for monitor in MONITORS:
         if monitor.theorem == 2 and not recursive:
             continue
-        trial = Trial(derived, model.kit, monitor.levels, deciding)
+        trial = Trial(derived, monitor.levels, deciding)
         instructions, divergences = 0, 0
         first: Divergence | None = None
         for number in range(seed, seed + programs):

@@ -80,6 +80,7 @@ class _Relocation:
         self._base, self._size = region.base // unit, region.size // unit
         self._names = tuple(sorted(place.model.shifted))
         self._own = tuple(name for name in self._names if name not in place.model.resources)
+        self._entered: dict[str, tuple[int, int, int, int]] = {}  # virtual and real location and bound, of the program's
         registers = self._state.layout.registers
         self._highest = {name: (1 << registers[name].width) - 1 for name in self._names}
 
@@ -100,10 +101,17 @@ class _Relocation:
                 real[bound] = min(self._state[bound], most) if active else most
             else:  # nothing of it is within the region, and nothing is behind the last location
                 real[name], real[bound] = highest, 0
+            if name in self._own and bound is not None:
+                self._entered[name] = self._state[name], self._state[bound], real[name], real[bound]
 
     def leave(self, real: HartState) -> None:
         for name in self._own:
-            self._state[name] = real[name] - self._base
+            bound = self._rule.bounds.get(name)
+            location, limit, *entered = self._entered.get(name, (0, 0))
+            if bound is not None and entered == [real[name], real[bound]]:  # as it was given
+                self._state[name], self._state[bound] = location, limit
+            else:
+                self._state[name] = real[name] - self._base
 
     def repair(self, trap: Trap) -> bool:
         return False  # no more of the region is to be had

@@ -19,6 +19,11 @@ def unprepared(random: Random, state: HartState, memory: Storage, setting: Setti
     """Random states and memory are good enough."""
 
 
+def nothing(state: HartState) -> bool:
+    """The setting's user mode is what its bits in the state say."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kit:
     """For one family of ISAs: how a virtual machine is embedded, and what a sensible random program looks like.
@@ -35,4 +40,6 @@ class Kit:
     alignment: int = 8  # of the places of both
     cell: int = 1  # from one address to the next
     prepare: Prepare = unprepared
+    interpreted: Callable[[HartState], bool] = nothing
+    """Virtual states in the setting's user mode that are not of the kind which the setting deprivileges to."""
     likely: Mapping[str, Sequence[int]] = field(default_factory=dict)  # values of a field that are worth trying

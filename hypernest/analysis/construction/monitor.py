@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hypernest.analysis.construction.control_block import ControlBlock
-from hypernest.analysis.construction.embedding import EmbeddingFactory, Place
+from hypernest.analysis.construction.embedding import Place
+from hypernest.analysis.construction.kit import Kit
 from hypernest.analysis.construction.machine import Machine
 from hypernest.analysis.construction.ownership import Ownership
 from hypernest.analysis.construction.storage import Region, Storage
@@ -51,7 +52,7 @@ class Skeleton:
 
     model: MachineModel
     setting: Setting
-    embedding: EmbeddingFactory
+    kit: Kit
     routines: Mapping[str, Interpreter]
     decoder: Decoder
 
@@ -69,7 +70,7 @@ class VirtualMachineMonitor:
         self.block = ControlBlock(model, region)
         self._isa, self._memory_traps = model.isa, model.memory_traps
         self._ownership = Ownership(model, self.setting, machine.state)
-        self._embedding = skeleton.embedding(Place(model, self.setting, self.block, machine, own))
+        self._embedding = skeleton.kit.embedding(Place(model, self.setting, self.block, machine, own))
         self._embedding.configure(self._ownership.kept)
         self.interpreted = self.direct = 0
 
@@ -95,7 +96,10 @@ class VirtualMachineMonitor:
 
     def interprets(self) -> bool:
         """Is the next instruction none for the machine below? A mode that the setting says nothing of is interpreted."""
-        return self.block.mode not in (self.setting.supervisor, self.setting.user)
+        return not self._in_user_mode() and self.block.mode != self.setting.supervisor
+
+    def _in_user_mode(self) -> bool:
+        return self.block.mode == self.setting.user and not self._skeleton.kit.interpreted(self.state)
 
     def _run(self) -> Trap | None:
         """The next instruction on the machine below; this is the dispatcher D."""
@@ -152,4 +156,4 @@ class HybridMonitor(VirtualMachineMonitor):
     """The monitor of theorem 3: all that is not virtual user mode is interpreted, instruction by instruction."""
 
     def interprets(self) -> bool:
-        return self.block.mode != self.setting.user
+        return not self._in_user_mode()

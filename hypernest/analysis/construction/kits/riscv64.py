@@ -50,12 +50,13 @@ def _map(random: Random, memory: Storage, code_for_user: bool) -> None:
 
 
 def _status(random: Random, setting: Setting) -> int:
-    """FS is seldom off. What only M-mode sets is seldom set for others."""
+    """FS is seldom off. Below M-mode, what only that can set is as the setting has it."""
     value = random.getrandbits(64) & MSTATUS & ~(1 << Status.MPRV)
     if random.random() < 0.8:
         value |= 1 << Status.FS
-    if setting.supervisor != "M" and random.random() < 0.7:
-        value &= ~(1 << Status.TVM | 1 << Status.TW | 1 << Status.TSR)
+    if setting.supervisor != "M":
+        fixed = setting.fixed["mstatus"]
+        value = value & ~fixed.mask | fixed.value
     return value if RULES["mstatus"](value) else value & ~(3 << Status.MPP)
 
 
