@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from operator import index
+from typing import SupportsIndex
 
 from hypernest.disks import Disk, DiskFile, DiskMode, OverlayDisk, VersionedDisk
 from hypernest.errors import BadConfiguration
@@ -18,6 +20,14 @@ FilePath = str | os.PathLike[str]
 DiskChoice = FilePath | tuple[FilePath, DiskMode | str | bool]
 
 
+def whole_number(value: SupportsIndex, what: str) -> int:
+    """`value` as an int; `BadConfiguration` if it is a text, a fraction or nothing at all."""
+    try:
+        return index(value)
+    except TypeError:
+        raise BadConfiguration(f"{value!r} is no {what}: give a whole number") from None
+
+
 def memory_size(memory: int | str, owner: str = "a machine") -> int:
     """Bytes of RAM, from their number or a text such as `512M` or `2GiB`; `BadConfiguration` if it is not usable."""
     if isinstance(memory, str):
@@ -25,6 +35,7 @@ def memory_size(memory: int | str, owner: str = "a machine") -> int:
         if match is None:
             raise BadConfiguration(f"{memory!r} is not a size of memory: write it like 512M or 2G")
         memory = int(match[1]) * _UNITS[match[2]]
+    memory = whole_number(memory, "size of memory")
     if not SMALLEST_MEMORY <= memory <= LARGEST_MEMORY:
         raise BadConfiguration(f"{owner} cannot have {memory} bytes of memory: give it 1M to 256G")
     if memory % _PAGE:
@@ -34,6 +45,7 @@ def memory_size(memory: int | str, owner: str = "a machine") -> int:
 
 def number_of_harts(harts: int) -> int:
     """1 to 8, else `BadConfiguration`."""
+    harts = whole_number(harts, "number of harts")
     if not 1 <= harts <= MAXIMUM_HARTS:
         raise BadConfiguration(f"a machine cannot have {harts} harts: give it 1 to {MAXIMUM_HARTS}")
     return harts
@@ -62,6 +74,8 @@ def disk_choice(disk: DiskChoice) -> tuple[FilePath, DiskMode]:
 
 def open_disks(disks: Sequence[DiskChoice]) -> list[VersionedDisk]:
     """Open the disks, paths or pairs with a mode (see `disk_mode`); on an error none stays open."""
+    if isinstance(disks, str | bytes | os.PathLike):
+        raise BadConfiguration("disks is one file: give a list of files, as in disks=[path]")
     opened: list[VersionedDisk] = []
     modes: list[tuple[FilePath, DiskMode]] = []
     try:

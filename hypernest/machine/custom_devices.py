@@ -9,7 +9,7 @@ instruction, on every engine.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,8 @@ class DeviceMaker:
 
 def device_makers(devices: Sequence[DeviceChoice]) -> tuple[DeviceMaker, ...]:
     """The user's choice, checked as far as it can be without a board; `BadConfiguration` if it makes no sense."""
+    if not isinstance(devices, Iterable):
+        raise BadConfiguration(f"{devices!r} is no list of devices: give one, as in devices=[Class]")
     makers = []
     for choice in devices:
         parts: tuple[Any, ...] = choice if isinstance(choice, tuple) else (choice,)

@@ -16,7 +16,7 @@ from hypernest.errors import BadConfiguration
 from hypernest.machine.backend import ConsoleBackend
 from hypernest.machine.boot import BootPlan
 from hypernest.machine.boot_files import Source
-from hypernest.machine.configuration import FilePath, choice, memory_size, number_of_harts, open_disks
+from hypernest.machine.configuration import FilePath, choice, memory_size, number_of_harts, open_disks, whole_number
 from hypernest.machine.custom_devices import DeviceChoice, device_makers
 from hypernest.machine.engines import ENGINES, MEMORY_PATHS, EngineMaker
 from hypernest.machine.outcome import StopReason
@@ -82,6 +82,7 @@ class Machine(RememberingMachine):
         begin = time.perf_counter()
         maker = EngineMaker(choice("engine", engine, ENGINES), choice("memory path", memory_path, MEMORY_PATHS))
         follow_wall = choice("clock", clock, CLOCKS) == "wall"
+        seed = whole_number(seed, "seed")
         if not 0 <= seed < 1 << 64:
             raise BadConfiguration(f"the seed {seed} is not possible: give a number of 64 bits")
         if isinstance(initrd, str | bytes | os.PathLike):

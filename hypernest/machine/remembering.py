@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypernest.engines.watched import NOTHING
 from hypernest.errors import BadConfiguration
-from hypernest.machine.configuration import memory_size
+from hypernest.machine.configuration import memory_size, whole_number
 from hypernest.machine.hooks import BadHook, Hook
 from hypernest.machine.outcome import LIMIT_REACHED, StopReason
 from hypernest.machine.running import RunningMachine
@@ -128,10 +128,11 @@ class RememberingMachine(RunningMachine):
         machine goes another way and what was known of the time behind is forgotten. Raises `NoHistory` for a time
         before `keep_history`.
         """
-        self.history.go_to(count)
+        self.history.go_to(whole_number(count, "count of instructions"))
 
     def reverse_step(self, count: int = 1) -> StopReason:
         """Go back by `count` instructions, at most to the beginning of what is known; says where that is."""
+        count = whole_number(count, "number of instructions")
         if count < 0:
             raise BadConfiguration(f"{count} instructions cannot be gone back: give a number that is not negative")
         target = self.instructions - count

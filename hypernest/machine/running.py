@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hypernest.errors import BadConfiguration, HypernestError
+from hypernest.machine.configuration import whole_number
 from hypernest.machine.outcome import LIMIT_REACHED, StopKind, StopReason
 from hypernest.machine.powered import PoweredMachine
 from hypernest.machine.sampler import Sampler
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _LAST_OUTPUT = 200
+_AMOUNT = "number of instructions"
 
 
 class TextNotSeen(HypernestError):
@@ -42,7 +44,7 @@ class RunningMachine(PoweredMachine):
         if isinstance(until, int | str):
             with self.hooks.execute(until, lambda event: event.stop()):
                 return self._run(instructions) or LIMIT_REACHED
-        last = None if instructions is None else self.instructions + instructions
+        last = None if instructions is None else self.instructions + whole_number(instructions, _AMOUNT)
         while last is None or self.instructions < last:
             before = self.instructions
             reason = self.step()
@@ -76,7 +78,7 @@ class RunningMachine(PoweredMachine):
 
     def _run(self, instructions: int | None) -> StopReason | None:
         """None if the run was paused."""
-        if instructions is not None and instructions < 0:
+        if instructions is not None and (instructions := whole_number(instructions, _AMOUNT)) < 0:
             raise BadConfiguration(f"{instructions} instructions cannot be run: give a number that is not negative")
         last = None if instructions is None else self.instructions + instructions
         begin = time.perf_counter()

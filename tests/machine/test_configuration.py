@@ -1,4 +1,4 @@
-"""How disks are opened for a machine: in which mode, and which files may be together."""
+"""What a machine may be made of is checked; how disks are opened: in which mode, and which files may be together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,40 @@ def path(tmp_path: Path) -> Path:
 def test_one_initrd_is_given_in_a_list() -> None:
     with pytest.raises(BadConfiguration, match="list of files"):
         Machine("hello", initrd="/some/file")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"memory": None}, "None is no size of memory"),
+        ({"memory": 2e6}, "2000000.0 is no size of memory: give a whole number"),
+        ({"harts": "2"}, "'2' is no number of harts"),
+        ({"seed": 0.5}, "0.5 is no seed"),
+        ({"disks": "disk.img"}, r"disks is one file: give a list of files, as in disks=\[path\]"),
+        ({"devices": VirtioBlock}, "is no list of devices"),
+    ],
+)
+def test_values_of_another_type(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadConfiguration, match=message):
+        Machine("hello", **wrong)
+
+
+@pytest.mark.parametrize("wrong", ["5", 1e3, b"5"])
+def test_amounts_that_are_no_numbers(wrong: Any) -> None:
+    with Machine("hello", memory="16M") as machine:
+        machine.keep_history()
+        for verb in (
+            machine.run,
+            machine.step,
+            machine.reverse_step,
+            machine.goto,
+            lambda count: machine.run(count, until=lambda each: True),
+            lambda count: machine.run_until("text", limit=count),
+        ):
+            with pytest.raises(BadConfiguration, match="of instructions: give a whole number"):
+                verb(wrong)
+        machine.run(5)
+        assert machine.instructions == 5
 
 
 def test_a_guest_writes_to_an_overlay_and_the_file_stays(path: Path) -> None:
