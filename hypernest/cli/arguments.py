@@ -83,14 +83,21 @@ class Disk(NamedTuple):
     mode: DiskMode
 
 
+_DISK_MODES = (DiskMode.READONLY, DiskMode.OVERLAY)
+
+
 def disk(text: str) -> Disk:
     """FILE, FILE,readonly or FILE,overlay; whoever attaches it finds out whether it is a disk."""
     path, mode = text, DiskMode.WRITABLE
-    for other in (DiskMode.READONLY, DiskMode.OVERLAY):
+    for other in _DISK_MODES:
         if text.endswith(f",{other.value}"):
             path, mode = text.removesuffix(f",{other.value}"), other
     if not path:
         raise argparse.ArgumentTypeError("the name of a disk file is missing")
+    _, comma, word = path.rpartition(",")
+    if mode is DiskMode.WRITABLE and comma and word.isalpha() and not os.path.lexists(path):
+        modes = " and ".join(each.value for each in _DISK_MODES)
+        raise argparse.ArgumentTypeError(f"there is neither a file {path!r} nor a mode {word!r}: modes are {modes}")
     return Disk(Path(path), mode)
 
 

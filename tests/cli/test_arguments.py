@@ -33,3 +33,11 @@ def test_what_is_no_count(text: str) -> None:
 )
 def test_disks(text: str, expected: Disk) -> None:
     assert disk(text) == expected
+
+
+def test_a_disk_with_an_unknown_mode(tmp_path: Path) -> None:
+    text = f"{tmp_path}/a.img,read"
+    with pytest.raises(argparse.ArgumentTypeError, match="nor a mode 'read': modes are readonly and overlay"):
+        disk(text)
+    Path(text).touch()
+    assert disk(text) == Disk(Path(text), DiskMode.WRITABLE)
