@@ -115,3 +115,18 @@ def input_file(text: str) -> Path:
             f"cannot read {text!r}: {'Is a directory' if is_folder else 'Permission denied'}"
         )
     return path
+
+
+def output_file(text: str) -> Path:
+    """A file that can be written, as far as can be told before it is."""
+    path = Path(text)
+    try:
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"cannot write {text!r}: Is a directory")
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(f"cannot write {text!r}: there is no folder {str(path.parent)!r}")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise argparse.ArgumentTypeError(f"cannot write {text!r}: Permission denied")
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {text!r}: {error.strerror}") from None
+    return path

@@ -16,6 +16,7 @@ COMMANDS = {
     "pull": "fetch a guest image",
     "images": "list the guest images that are here",
     "inspect": "show a piece of guest code, its LLVM IR and its host assembly side by side",
+    "classify": "say which instructions stop an ISA from being virtualized, and prove it",
     "snapshot": "keep a guest on disk, go on with it, list what is kept",
     "replay": "repeat a recorded run, and tell whether it is the same to the bit",
     "cache": "show what is kept on disk, or clear it",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypernest.cli.arguments import UsageError, count, input_file
+from hypernest.cli.arguments import UsageError, count, input_file, output_file
 
 if TYPE_CHECKING:
     from hypernest.debug.profile import Stacks
@@ -67,13 +66,7 @@ def profile_file(text: str) -> Path:
     if path.suffix not in _FORMATS:
         known = ", ".join(_FORMATS)
         raise argparse.ArgumentTypeError(f"the format of {text!r} is not known: end its name in one of {known}")
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"cannot write {text!r}: Is a directory")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"cannot write {text!r}: there is no folder {str(path.parent)!r}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"cannot write {text!r}: Permission denied")
-    return path
+    return output_file(text)
 
 
 class Profiling:
