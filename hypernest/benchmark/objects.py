@@ -1,6 +1,6 @@
-"""What it costs to snapshot, fork, keep and rewind a whole machine: `hypernest bench --objects` prints the table.
+"""What it costs to snapshot, fork, keep, rewind, record and hook a machine: `hypernest bench --objects` prints it all.
 
-The guest is Debian with 256 MiB, booted to its shell. All figures are of wall time and of this process, which does
+The guest here is Debian with 256 MiB, booted to its shell. All figures are of wall time and of this process, which does
 nothing else meanwhile.
 """
 
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hypernest.benchmark import recordings
+from hypernest.benchmark import hooks, recordings
 from hypernest.benchmark.figure import Figure
 from hypernest.machine import Machine
 from hypernest.memory import PAGE
@@ -37,7 +37,7 @@ def print_table(quick: bool = False) -> None:
     for figure in measure(quick):
         wanted = "" if figure.at_most is None else f"at most {figure.at_most:g} {figure.unit}"
         missed = "" if figure.met else ", missed"
-        console.print(f"{figure.what:58}{figure.value:9.3f} {figure.unit:4} {wanted}{missed}", soft_wrap=True)
+        console.print(f"{figure.what:62}{figure.value:9.3f} {figure.unit:4} {wanted}{missed}", soft_wrap=True)
 
 
 def measure(quick: bool = False) -> Iterator[Figure]:
@@ -50,6 +50,7 @@ def measure(quick: bool = False) -> Iterator[Figure]:
         yield from _archives(machine, 1 if quick else 5)
     yield from _history()
     yield from recordings.measure(quick)
+    yield from hooks.measure(quick)
 
 
 def _forks_and_resets(machine: Machine, repeat: int) -> Iterator[Figure]:

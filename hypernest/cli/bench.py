@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, once: it runs, but measures little")
     parser.add_argument(
-        "--objects", action="store_true", help="instead, what it costs to snapshot, fork, keep and rewind a machine"
+        "--objects",
+        action="store_true",
+        help="instead, what it costs to snapshot, fork, keep, rewind, record and hook a machine",
     )
     parser.add_argument("--timeout", metavar="SECONDS", type=count, default=300, help="longest time for one run")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write everything measured to FILE")

@@ -14,6 +14,7 @@ def test_every_figure_is_measured() -> None:
     assert all(figure.value > 0 for figure in figures if figure.unit in ("ms", "s"))
     names = {figure.what for figure in figures}
     assert names > {"fork, until it runs", "snapshot to disk", "memory for the past", "size of the recording"}
+    assert "interpreter, a trap hook, never hit" in names
 
 
 def test_a_figure_says_whether_it_is_small_enough() -> None:
