@@ -37,7 +37,7 @@ class Trial:
         """`levels` from the outermost monitor to the innermost; `preferred` rows are in programs more often."""
         kit = skeleton.kit
         self._model, self._kit, self._decoder = skeleton.model, kit, skeleton.decoder
-        self._programs = Programs(skeleton.model, skeleton.setting, kit, preferred)
+        self._programs = Programs(skeleton.model, skeleton.setting, kit, kit.preferred.union(preferred))
         self.bare = BareMachine(skeleton.model.isa, kit.memory, skeleton.decoder)
         sizes = [kit.memory]
         for _ in levels:

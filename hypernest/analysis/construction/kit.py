@@ -42,4 +42,5 @@ class Kit:
     prepare: Prepare = unprepared
     interpreted: Callable[[HartState], bool] = nothing
     """Virtual states in the setting's user mode that are not of the kind which the setting deprivileges to."""
+    preferred: frozenset[str] = frozenset()  # rows to be in programs more often, besides those that trap or are sensitive
     likely: Mapping[str, Sequence[int]] = field(default_factory=dict)  # values of a field that are worth trying

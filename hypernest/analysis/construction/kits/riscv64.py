@@ -18,7 +18,7 @@ PAGE = 4096
 _PAGES = 12
 _CODE = range(PAGE, PAGE + 1536)
 _ROOT, _MIDDLE, _LAST = 8 * PAGE, 9 * PAGE, 10 * PAGE  # tables for the lowest 2 MiB of addresses
-_ALIAS = 16 * PAGE  # the code page once more, for the mode that the first mapping of it is not for
+_ALIAS = 16 * PAGE  # code and the last table once more, for the mode that the first mapping of them is not for
 _SV39 = 8 << 60
 _TRAPS_OF_LOWER_MODES = 0xB3FF
 
@@ -44,9 +44,10 @@ def _map(random: Random, memory: Storage, code_for_user: bool) -> None:
     for number in range(_PAGES):
         page = PAGE * (number if random.random() < 0.8 else random.randrange(_PAGES + 1))
         memory.write_integer(_LAST + number * 8, 8, _entry(random, page, random.random() < 0.5))
-    code = _CODE.start >> 2 | 1 << V | 1 << R | 1 << X | 1 << A | random.getrandbits(1) << W | random.getrandbits(1) << D
-    for place, user in ((_CODE.start, code_for_user), (_ALIAS + _CODE.start, not code_for_user)):
-        memory.write_integer(_LAST + place // PAGE * 8, 8, code | user << U)
+    code = 1 << X | 1 << A | random.getrandbits(1) << W | random.getrandbits(1) << D
+    for page, marks in ((_CODE.start, code), (_LAST, 1 << W | 1 << A | 1 << D)):
+        for place, user in ((page, code_for_user), (_ALIAS + page, not code_for_user)):
+            memory.write_integer(_LAST + place // PAGE * 8, 8, page >> 2 | marks | 1 << V | 1 << R | user << U)
 
 
 def _status(random: Random, setting: Setting) -> int:
@@ -86,8 +87,10 @@ def _prepare(random: Random, state: HartState, memory: Storage, setting: Setting
 
     state["mtvec"], state["mepc"] = code(), code() + random.choice((0, for_user, for_supervisor))
     state["stvec"], state["sepc"] = code() + for_supervisor, code() + random.choice((for_user, for_supervisor))
-    state["pc"] = code() + {Privilege.USER: for_user, Privilege.SUPERVISOR: for_supervisor}.get(state["priv"], 0)
-    state["x", 5] = _LAST + 8 * random.randrange(_PAGES)  # an entry of the last table
+    here = {Privilege.USER: for_user, Privilege.SUPERVISOR: for_supervisor}.get(Privilege(state["priv"]), 0)
+    state["pc"] = code() + here
+    for register in (5, 9):  # entries of the last table: any, or those of the code
+        state["x", register] = here + _LAST + 8 * random.choice((1, 17, random.randrange(_PAGES)))
     state["x", 6] = _SV39 | _ROOT // PAGE
     for name in ("mscratch", "sscratch", "mcause", "scause", "mtval", "stval"):
         state[name] = random.getrandbits(64)
@@ -100,9 +103,10 @@ KIT = Kit(
     own=12 * PAGE,
     alignment=PAGE,
     prepare=_prepare,
+    preferred=frozenset({"sd", "sw", "amoswap.d", "amoand.d", "c.sd"}),  # what changes tables
     likely={
         "csr": _SUPERVISOR_CSRS * 3 + _COUNTERS * 2 + _MACHINE_CSRS,
-        "rs1": (0, 5, 6, *range(32)),
-        "rd": tuple(number for number in range(32) if number not in (5, 6)),
+        "rs1": (0, *(5, 9) * 5, 6, *range(32)),
+        "rd": tuple(number for number in range(32) if number not in (5, 6, 9)),
     },
 )
