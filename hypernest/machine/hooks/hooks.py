@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 from hypernest.engines.watched import NOTHING, Interception, Kind, Range, Watched, touches
 from hypernest.isa.riscv.riscv64 import RISCV64
 from hypernest.isa.riscv.traps import Cause
-from hypernest.machine.coverage import Coverage, Module, known_code
+from hypernest.machine.coverage import Coverage, Module
+from hypernest.machine.hooks.coverages import Coverages
 from hypernest.machine.hooks.events import KINDS, BadHook, Callback, EventKind, HookError, HookEvent
 from hypernest.machine.hooks.hook import Hook, SyscallHook
 from hypernest.machine.hooks.system_calls import Call, SystemCalls
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _ADDRESSES = 1 << 64
 _A0, _A7 = 10, 17
-_MOST_COVERED = 256 << 20  # bytes of code in one coverage
 
 
 _AnyHook = TypeVar("_AnyHook", bound=Hook)
@@ -60,8 +60,7 @@ class Hooks:
         """Called with what calls the callbacks, to do so: for whoever must know whether they have changed the guest."""
         self._dirty = False
         self._printed = bytearray()
-        self._coverages: list[Coverage] = []
-        self._cover_soon = False
+        self._coverages = Coverages(machine)
 
     # --- attaching -------------------------------------------------------------------------------------------------
 
@@ -123,39 +122,7 @@ class Hooks:
     def coverage(self, *where: tuple[int, int] | str | Module) -> Coverage:
         """Note which instructions are executed in ranges of virtual addresses: (start, end), a symbol for all of its
         function, or a `Module`. Without any, all code whose symbols are known: of programs, of a Linux kernel."""
-        modules = [self._module(each) for each in where] or known_code(self._machine.symbols.tables)
-        if not modules or sum(each.end - each.start for each in modules) > _MOST_COVERED:
-            raise BadHook("there is no code to cover, or more than 256 MiB: give (start, end) of what you mean")
-        made = Coverage(modules, self._coverage_changed, self._end_coverage)
-        self._coverages.append(made)
-        self._coverage_changed(made)
-        return made
-
-    def _module(self, where: tuple[int, int] | str | Module) -> Module:
-        if isinstance(where, str):
-            start = self.address(where)
-            end = max((each.end for each in self._machine.symbols if each.start == start), default=start)
-            where = Module(where, start, end)
-        named = where if isinstance(where, Module) else Module(f"{where[0]:#x}", *where)
-        start, end = named.start & ~1, named.end + 1 & ~1
-        if not 0 <= start < end <= _ADDRESSES or named.start >= named.end:
-            raise BadHook(f"there is no code from {named.start:#x} to {named.end:#x}: give a start and a later end")
-        return Module(named.name, start, end)
-
-    def _coverage_changed(self, coverage: Coverage) -> None:
-        if not self._cover_soon and self._board is not None and coverage in self._coverages:
-            self._cover_soon = True
-            self._board.scheduler.call_soon(self._cover)
-
-    def _end_coverage(self, coverage: Coverage) -> None:
-        self._coverage_changed(coverage)
-        if coverage in self._coverages:
-            self._coverages.remove(coverage)
-
-    def _cover(self) -> None:
-        self._cover_soon = False
-        assert self._board is not None
-        self._board.engine.cover([each for coverage in self._coverages for each in coverage.maps])
+        return self._coverages.attach(where)
 
     def _add(self, hook: _AnyHook) -> _AnyHook:
         self._hooks.append(hook)
@@ -234,9 +201,7 @@ class Hooks:
         self._printed.clear()
         self._calls.forget()
         board.scheduler.on_interception = self._intercepted
-        self._cover_soon = False
-        for each in self._coverages:
-            self._coverage_changed(each)
+        self._coverages.install(board)
         if self._hooks:
             self.changed()
 
