@@ -59,12 +59,14 @@ class RelocationBounds:
     """The paper's own: a location is the virtual one plus the region's, and no bound reaches beyond the region.
 
     `bounds` names the register with the bound of each location; both count `MachineModel.unit` bytes. `last` says that a
-    bound is the last valid address and not the first invalid one. `active` answers whether the virtual machine relocates
+    bound is the last valid address and not the first invalid one. `lent` are resources which the virtual machine's own
+    values of are put on the machine below as they are, but for the mode. `active` answers whether the virtual machine relocates
     in its present mode; where it does not it is given all of its region.
     """
 
     bounds: Mapping[str, str] = field(default_factory=dict)
     last: bool = False
+    lent: tuple[str, ...] = ()
     active: Callable[[HartState], bool] = lambda state: True
 
     def __call__(self, place: Place) -> Embedding:
@@ -80,6 +82,7 @@ class _Relocation:
         self._base, self._size = region.base // unit, region.size // unit
         self._names = tuple(sorted(place.model.shifted))
         self._own = tuple(name for name in self._names if name not in place.model.resources)
+        self._lent = tuple((name, place.model.mode_mask(name)) for name in rule.lent)
         self._entered: dict[str, tuple[int, int, int, int]] = {}  # virtual and real location and bound, of the program's
         registers = self._state.layout.registers
         self._highest = {name: (1 << registers[name].width) - 1 for name in self._names}
@@ -88,6 +91,8 @@ class _Relocation:
         """All depends on the virtual state."""
 
     def enter(self, real: HartState) -> None:
+        for name, mode in self._lent:
+            real[name] = self._state[name] & ~mode | real[name] & mode
         active = self._rule.active(self._state)
         for name in self._names:
             bound = self._rule.bounds.get(name)
