@@ -83,18 +83,17 @@ def _encodings(model: MachineModel) -> Iterator[str]:
         else:
             good.append(row)
             yield from (f"row {name}: {fault}" for each in row.fields.values() for fault in _field(each))
-    ordered = sorted(good, key=lambda row: -row.mask.bit_count())
-    excluded = {row.name: exclusions(row) for row in ordered}
-    for index, first in enumerate(ordered):
-        for second in ordered[index + 1 :]:
-            if _meet(first, second) and not any(
+    excluded = {row.name: exclusions(row) for row in good}
+    for index, row in enumerate(good):
+        for earlier in good[:index]:
+            if _meet(row, earlier) and not any(
                 other.mask & mask == mask and other.match & mask == match
-                for row, other in ((first, second), (second, first))
-                for mask, match in excluded[row.name]
+                for one, other in ((row, earlier), (earlier, row))
+                for mask, match in excluded[one.name]
             ):
                 yield (
-                    f"row {second.name}: its encoding ({second.pattern}) contradicts that of {first.name}"
-                    f" ({first.pattern}): some instructions are both"
+                    f"row {row.name}: its encoding ({row.pattern}) contradicts that of {earlier.name}"
+                    f" ({earlier.pattern}): some instructions are both"
                 )
 
 
@@ -105,10 +104,11 @@ def _field(each: Field) -> Iterator[str]:
 
 
 def _meet(first: Row, second: Row) -> bool:
-    """Is some instruction both, and neither row a special case of the other? The first fixes at least as many bits."""
-    if (first.match ^ second.match) & first.mask & second.mask:
+    """Is some instruction both, and neither row a special case of the other?"""
+    common = first.mask & second.mask
+    if (first.match ^ second.match) & common:
         return False
-    return first.mask & second.mask != second.mask or first.mask == second.mask
+    return first.mask == second.mask or common not in (first.mask, second.mask)
 
 
 # --- functions --------------------------------------------------------------------------------------------------------

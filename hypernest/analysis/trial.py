@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,10 +25,10 @@ from hypernest.isa.trace import Block, Branch, Effect, Returned, TraceError, Tra
 from hypernest.isa.word import Word
 from hypernest.lowering.solver import KNOWN_OPERATIONS
 
-LINES = 300_000
-"""How many lines of Python the tracing of one function may take; RISC-V's longest takes some 1,200."""
+STEPS = 1_000_000
+"""How many of Python's instructions the tracing of one function may take; RISC-V's longest takes some 2,000."""
 
-PATHS = 1_000
+PATHS = 256
 """How many ways may lead through one function; at most a dozen in the built-in ISAs."""
 
 _INPUTS = frozenset({"const", "parameter", "operand", "next_pc", "result", "state"})
@@ -98,31 +99,32 @@ class Trials:
         tracer = _Recorder(self._registers)
         tracer.operands_asked = traced.operands
         try:
-            with_bound = _bounded(lambda: trace(tracer))
+            tree = _bounded(lambda: trace(tracer))
         except _Endless:
             traced.faults.append("it never ends, or has too many paths: loop a fixed number of times, use `select` for"
                                  " data and `if` for traps")  # fmt: skip
         except (Exception, SystemExit) as error:
             traced.faults.append(_reason(error))
         else:
-            if with_bound.paths() > PATHS:
-                traced.faults.append(
-                    f"{with_bound.paths()} paths lead through it: use `select` for data, `if` for traps"
-                )
-            _Reader(self._isa, traced).block(with_bound)
+            if tree.paths() > PATHS:
+                traced.faults.append(f"{tree.paths()} paths lead through it: use `select` for data, `if` for traps")
+            _Reader(self._isa, traced).block(tree)
         return traced
 
 
 def _bounded(run: Callable[[], Block]) -> Block:
-    """Run it for so many lines of Python. Counted, not timed: the answer is the same on every computer."""
-    left = LINES
+    """Run it for so many of Python's instructions. Counted, not timed: the answer is the same on every computer."""
+    left = STEPS
 
     def count(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal left
         left -= 1
         if left < 0:
             raise _Endless
-        return None if frame.f_code.co_filename in _CORE else count
+        if frame.f_code.co_filename in _CORE:
+            return None
+        frame.f_trace_opcodes = True  # a loop on one line has no line events
+        return count
 
     before = sys.gettrace()
     sys.settrace(count)
@@ -137,6 +139,7 @@ def _bounded(run: Callable[[], Block]) -> Block:
 def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, refusing what would have no effect."""
 
+    @wraps(function)
     def run(hart: Hart, *arguments: Word) -> Any:
         before = set(vars(hart))
         result = function(hart, *arguments)
