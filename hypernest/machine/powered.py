@@ -196,7 +196,7 @@ class PoweredMachine:
     @property
     def running_hart(self) -> MachineHart:
         """The hart that executed the last instruction, or would execute the next."""
-        return self.harts[self._open_board().scheduler.current]
+        return self.harts[self._open_board().scheduler.turns.current]
 
     @property
     def instructions(self) -> int:

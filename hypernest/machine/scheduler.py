@@ -8,37 +8,25 @@ every device access that moves an interrupt, so it works on the words of the har
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 from typing import Protocol
 
 from hypernest.engines.engine import Engine, Exit
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.watched import Interception, Kind
 from hypernest.errors import HypernestError
-from hypernest.isa.riscv.interrupts import NANOSECONDS_PER_TICK
-from hypernest.isa.riscv.state import Environment
 from hypernest.machine.clock import MachineClock
 from hypernest.machine.console import Console
 from hypernest.machine.journal import Journal
 from hypernest.machine.outcome import LIMIT_REACHED, RECORDING_ENDED, StopReason, stuck
 from hypernest.machine.outside import NEVER, Outside
-from hypernest.machine.sampler import Sampler
+from hypernest.machine.sampler import Sampler, Sampling
 from hypernest.machine.state import BadState, SchedulerState
+from hypernest.machine.turns import Activity, Turns
 
 END_OF_TIME = 1 << 62  # ns, 146 years: what would happen later does not, so that times never come near NEVER
-QUANTUM = 100_000  # steps of a turn while another hart could run
 
 _CHECK_PERIOD = 1 << 20  # steps from one look whether the guest gets on to the next, which also lets signals through
-_ALL_ONES = (1 << 64) - 1
 _NOTHING_CAN_COME = "every hart waits for an interrupt that cannot come"
-
-
-class Activity(IntEnum):
-    """What a hart is doing."""
-
-    RUNNABLE = 0
-    WAITING = 1  # until an interrupt is pending
-    STOPPED = 2  # until it is started
 
 
 class Timed(Protocol):
@@ -77,6 +65,8 @@ class Scheduler:
         self.idle_time = 0
         """Nanoseconds of guest time in which no hart ran."""
         self.exits = [0] * len(Exit)
+        self.turns = Turns(harts, clock)
+        """What the harts are doing, and whose turn it is."""
         self.reason: StopReason | None = None
         """Why the machine stopped for good, if it did."""
         self.answer: Callable[[int], None] | None = None
@@ -95,24 +85,15 @@ class Scheduler:
         console.on_arrival = self.interrupt
         self._words = [hart.words for hart in harts]
         self._clock_end, self._remaining, self._stop = index["clock_end"], index["remaining"], index["stop"]
-        self._stimecmp, self._menvcfg, self._offset = index["stimecmp"], index["menvcfg"], index["time_offset"]
-        self._reservation, self._monitor_call = index["reservation_valid"], index["monitor_call"]
-        self._lines, self._retired, self._pc = index["lines"], index["retired"], index["pc"]
+        self._lines, self._monitor_call = index["lines"], index["monitor_call"]
+        self._retired, self._pc = index["retired"], index["pc"]
         self._next_check = _CHECK_PERIOD  # the step before which to look whether the guest gets on
         self._retired_at_check = 0
-        self._activities = [Activity.RUNNABLE] * len(harts)
-        self._timers = [NEVER] * len(harts)  # of the waiting harts
-        self._next_timer = NEVER  # the least of these
         self._device_deadline = 0
-        self._current = len(harts) - 1  # so that the first turn is that of hart 0
-        self._turn_end = 0
-        self._turn_start = 0  # the first step of the turn
         self._attended = -1  # the guest time at which events have had their chance
         self._paused = False
         self._awaited: int | None = None
-        self._sampler: Sampler | None = None
-        self._next_sample = NEVER  # the step before which the sampler looks
-        self._accounted = 0  # steps that the sampler knows of
+        self._sampling = Sampling()
 
     @property
     def boot(self) -> int:
@@ -122,16 +103,6 @@ class Scheduler:
     @boot.setter
     def boot(self, value: int) -> None:
         self._outside.boot = value
-
-    @property
-    def current(self) -> int:
-        """The hart whose turn it is, or was last."""
-        return self._current
-
-    @property
-    def turn_start(self) -> int:
-        """The count of `steps` since which no other hart than the current one has executed any."""
-        return self._turn_start
 
     @property
     def attended(self) -> bool:
@@ -145,12 +116,13 @@ class Scheduler:
         now = self._clock.time
         if now >= self._device_deadline:
             self._update_devices()
-        if now >= self._next_timer:
-            self._wake_by_timer()
-        if (self._activities[self._current] or now >= self._turn_end) and not self._next_turn():
+        turns = self.turns
+        if now >= turns.next_timer:
+            turns.wake_by_timer()
+        if (turns.activities[turns.current] or now >= turns.end) and not turns.next(self.steps):
             return
         if self.steps >= self._next_check:
-            self._check(self._current)
+            self._check(turns.current)
 
     def await_turn(self, hart: int | None) -> None:
         """From now on leave `run` before a step of that hart, as for `pause`; None: no more."""
@@ -195,40 +167,8 @@ class Scheduler:
 
     def notice(self, hart: int) -> None:
         """An interrupt may have become pending on a hart: let it look, soon."""
-        if self._activities[hart] is Activity.WAITING:
-            self._activities[hart] = Activity.RUNNABLE
-            self._find_next_timer()
-        if hart != self._current:
-            self.yield_turn()
+        self.turns.wake(hart)
         self.interrupt()
-
-    def yield_turn(self) -> None:
-        """End the turn of the current hart when it leaves its run."""
-        self._turn_end = 0
-
-    def start(self, hart: int) -> None:
-        """A stopped hart, whose state has been prepared, runs from now on."""
-        self._activities[hart] = Activity.RUNNABLE
-        self.yield_turn()
-
-    def stop(self, hart: int) -> None:
-        """A hart does not run until it is started; nothing wakes it."""
-        self._activities[hart] = Activity.STOPPED
-        self._find_next_timer()
-
-    def suspend(self, hart: int) -> None:
-        """A hart does not run until an interrupt is pending, as after wfi."""
-        self._activities[hart] = Activity.WAITING
-        self._timers[hart] = self._timer(hart)
-        self._find_next_timer()
-
-    def is_waiting(self, hart: int) -> bool:
-        """Is the hart idle until an interrupt is pending?"""
-        return self._activities[hart] is Activity.WAITING
-
-    def is_stopped(self, hart: int) -> bool:
-        """Is the hart stopped until someone starts it?"""
-        return self._activities[hart] is Activity.STOPPED
 
     def reconsider_deadlines(self) -> None:
         """A device with deadlines was accessed: ask all of them again."""
@@ -243,13 +183,13 @@ class Scheduler:
             steps=self.steps,
             time=self._clock.time,
             idle_time=self.idle_time,
-            current=self._current,
-            turn_end=self._turn_end,
-            activities=[int(activity) for activity in self._activities],
-            timers=list(self._timers),
+            current=self.turns.current,
+            turn_end=self.turns.end,
+            activities=[int(activity) for activity in self.turns.activities],
+            timers=list(self.turns.timers),
             next_check=self._next_check,
             retired_at_check=self._retired_at_check,
-            turn_start=self._turn_start,
+            turn_start=self.turns.began_at,
             attended=self._attended == self._clock.time,
         )
 
@@ -265,17 +205,17 @@ class Scheduler:
     def restore(self, state: SchedulerState) -> None:
         """The way back from `capture`, for a state that has passed `check`."""
         self.steps, self._clock.time, self.idle_time = state.steps, state.time, state.idle_time
-        self._current, self._turn_end, self._turn_start = state.current, state.turn_end, state.turn_start
-        self._activities[:] = map(Activity, state.activities)
-        self._timers[:] = state.timers
+        turns = self.turns
+        turns.current, turns.end, turns.began_at = state.current, state.turn_end, state.turn_start
+        turns.activities[:] = map(Activity, state.activities)
+        turns.timers[:] = state.timers
+        turns.find_next_timer()
         self._next_check, self._retired_at_check = state.next_check, state.retired_at_check
         self.reason = None
         self._passes.clear()
         self._attended = state.time if state.attended else -1
-        self._find_next_timer()
         self._device_deadline = 0  # devices are asked anew
-        self._accounted = self.steps
-        self._next_sample = NEVER if self._sampler is None else self.steps
+        self._sampling.restart(self.steps)
         self._outside.restart()
 
     def require_rest(self) -> None:
@@ -302,7 +242,7 @@ class Scheduler:
         clock, exits, run = self._clock, self.exits, self._engine.run
         last = NEVER if steps is None else self.steps + steps
         self._paused, self._halted = False, None
-        outside = self._outside
+        outside, turns, sampling = self._outside, self.turns, self._sampling
         next_event = outside.next_event
         while self.reason is None and not self._paused:
             if self._soon:
@@ -325,32 +265,32 @@ class Scheduler:
                 self._update_devices()
                 if self._soon:
                     continue
-            if now >= self._next_timer:
-                self._wake_by_timer()
+            if now >= turns.next_timer:
+                turns.wake_by_timer()
             if self._paused:
                 break
-            current = self._current
-            if self._activities[current] or now >= self._turn_end:
-                if not self._next_turn():
+            current = turns.current
+            if turns.activities[current] or now >= turns.end:
+                if not turns.next(self.steps):
                     self._idle(next_event)
                     continue
-                current = self._current
-            if self.steps >= self._next_sample:
-                self._sample(current)
+                current = turns.current
+            if self.steps >= sampling.next_look:
+                sampling.look(self._harts[current], self.steps)
             if self.steps >= self._next_check:
                 self._check(current)
                 continue
             if current == self._awaited:
                 break
             budget = min(
-                self._turn_end - now,
+                turns.end - now,
                 self._device_deadline - now,
-                self._next_timer - now,
-                self._timer(current) - now,
+                turns.next_timer - now,
+                turns.timer(current) - now,
                 outside.next_exchange - now,
                 next_event - now,
                 last - self.steps,
-                self._next_sample - self.steps,
+                sampling.next_look - self.steps,
                 self._next_check - self.steps,
             )
             words = self._words[current]
@@ -371,7 +311,7 @@ class Scheduler:
             if why is Exit.HOOK:
                 self._intercept(current)
             elif why is Exit.WAIT:
-                self.suspend(current)
+                turns.suspend(current)
             elif why is Exit.MONITOR:
                 self._call_monitor(current)
         self._call_now()
@@ -411,23 +351,13 @@ class Scheduler:
 
     def sample_with(self, sampler: Sampler | None) -> None:
         """From the next step on, show `sampler` the running hart every `sampler.period` steps; None ends that."""
-        self.account()
-        self._sampler, self._accounted = sampler, self.steps
-        self._next_sample = NEVER if sampler is None else self.steps
+        self._sampling.begin(sampler, self.steps)
 
     def account(self) -> None:
         """Tell the sampler of the steps done so far."""
-        if self._sampler is not None and self.steps > self._accounted:
-            self._sampler.account(self.steps - self._accounted)
-            self._accounted = self.steps
+        self._sampling.account(self.steps)
 
-    def _sample(self, current: int) -> None:
-        assert self._sampler is not None
-        self.account()
-        self._sampler.look(self._harts[current])
-        self._next_sample = self.steps + self._sampler.period
-
-    # --- what ends a run, and turns --------------------------------------------------------------------------------
+    # --- what ends a run, and devices ------------------------------------------------------------------------------
 
     def _check(self, current: int) -> None:
         """If no instruction was completed since the last check, all of them trapped: the guest is lost."""
@@ -444,31 +374,6 @@ class Scheduler:
         assert self.answer is not None, "a hosted hart needs a monitor"
         self.answer(hart)
 
-    def _timer(self, hart: int) -> int:
-        """When the hart's own timer (Sstc) will go off; NEVER if it has gone off or is not in use."""
-        words = self._words[hart]
-        if not words[self._menvcfg] >> Environment.STCE:
-            return NEVER
-        ticks = self._clock.time // NANOSECONDS_PER_TICK
-        left = words[self._stimecmp] - ((ticks + words[self._offset]) & _ALL_ONES)
-        if left <= 0:
-            return NEVER
-        return min((ticks + left) * NANOSECONDS_PER_TICK, NEVER)
-
-    def _find_next_timer(self) -> None:
-        self._next_timer = min(
-            (self._timers[hart] for hart, activity in enumerate(self._activities) if activity is Activity.WAITING),
-            default=NEVER,
-        )
-
-    def _wake_by_timer(self) -> None:
-        now = self._clock.time
-        for hart, activity in enumerate(self._activities):
-            if activity is Activity.WAITING and self._timers[hart] <= now:
-                self._activities[hart] = Activity.RUNNABLE
-                self.yield_turn()
-        self._find_next_timer()
-
     def _update_devices(self) -> None:
         # Driving a line may come back here through `notice`, but only after the deadline is set.
         self._device_deadline = NEVER
@@ -477,18 +382,6 @@ class Scheduler:
         deadlines = (device.next_deadline() for device in self.timed)
         nearest = min((deadline for deadline in deadlines if deadline is not None), default=NEVER)
         self._device_deadline = max(nearest, self._clock.time + 1)
-
-    def _next_turn(self) -> bool:
-        """Choose the hart whose turn it is, in the order of their numbers; False if all wait."""
-        runnable = [hart for hart, activity in enumerate(self._activities) if activity is Activity.RUNNABLE]
-        if not runnable:
-            return False
-        chosen = next((hart for hart in runnable if hart > self._current), runnable[0])
-        if chosen != self._current:
-            self._words[self._current][self._reservation] = 0
-            self._current, self._turn_start = chosen, self.steps
-        self._turn_end = self._clock.time + QUANTUM if len(runnable) > 1 else NEVER
-        return True
 
     # --- idleness --------------------------------------------------------------------------------------------------
 
@@ -502,7 +395,7 @@ class Scheduler:
             clock.time += 1
             self.idle_time += 1
             return
-        target = min(self._device_deadline, self._next_timer, next_event)
+        target = min(self._device_deadline, self.turns.next_timer, next_event)
         target = target if target < END_OF_TIME else NEVER
         start = clock.time
         if outside.follows_wall:

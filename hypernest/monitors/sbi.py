@@ -138,7 +138,7 @@ class Sbi:
         board.scheduler.answer = self.answer
         for hart in range(len(board.harts)):
             self._set_up(hart)
-            board.scheduler.stop(hart)
+            board.scheduler.turns.stop(hart)
 
     # --- machine mode's part ---------------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class Sbi:
         """Let a stopped hart begin at `address` in S-mode, as section 9.1 says; `argument` goes to a1."""
         self._enter(hart, address, argument)
         self._board.harts[hart]["mip"] = 0
-        self._board.scheduler.start(hart)
+        self._board.scheduler.turns.start(hart)
 
     def _enter(self, hart: int, address: int, argument: int) -> None:
         state = self._board.harts[hart]
@@ -286,7 +286,7 @@ class Sbi:
 
     def _interrupt(self, harts: Iterable[int]) -> None:
         for hart in harts:
-            if not self._board.scheduler.is_stopped(hart):
+            if not self._board.scheduler.turns.is_stopped(hart):
                 self._board.harts[hart]["mip"] |= 1 << Interrupt.SUPERVISOR_SOFTWARE
                 self._board.scheduler.notice(hart)
 
@@ -330,19 +330,19 @@ class Sbi:
 
     def _hart_start(self, call: Call) -> int:
         hart, address, argument = call.a[:3]
-        if not self._board.scheduler.is_stopped(self._known(hart)):
+        if not self._board.scheduler.turns.is_stopped(self._known(hart)):
             raise Refused(Error.ALREADY_AVAILABLE)
         self.start(hart, self._code(address), argument)
         return 0
 
     def _hart_stop(self, call: Call) -> None:
-        self._board.scheduler.stop(call.hart)
+        self._board.scheduler.turns.stop(call.hart)
 
     def _hart_status(self, call: Call) -> int:
         hart, scheduler = self._known(call.a[0]), self._board.scheduler
-        if scheduler.is_stopped(hart):
+        if scheduler.turns.is_stopped(hart):
             return HartStatus.STOPPED
-        asleep = scheduler.is_waiting(hart) and self._suspended.get(hart) == self._board.harts[hart]["retired"]
+        asleep = scheduler.turns.is_waiting(hart) and self._suspended.get(hart) == self._board.harts[hart]["retired"]
         return HartStatus.SUSPENDED if asleep else HartStatus.STARTED
 
     def _hart_suspend(self, call: Call) -> None:
@@ -357,7 +357,7 @@ class Sbi:
             raise Refused(Error.INVALID_PARAM)
         call.state["waiting"] = 1
         self._suspended[call.hart] = call.state["retired"]
-        self._board.scheduler.suspend(call.hart)
+        self._board.scheduler.turns.suspend(call.hart)
 
     # --- system reset ----------------------------------------------------------------------------------------------
 

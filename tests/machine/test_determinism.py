@@ -45,7 +45,7 @@ def random_script(seed: int, end: int) -> list[tuple[int, bytes]]:
 
 @pytest.mark.parametrize("harts", HARTS)
 def test_engines_agree_at_every_count_with_input(harts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypernest.machine.scheduler.QUANTUM", 997)
+    monkeypatch.setattr("hypernest.machine.turns.QUANTUM", 997)
     counts = range(500, 8_000, 499)
     results = []
     for engine in ENGINES:
@@ -60,7 +60,7 @@ def test_engines_agree_at_every_count_with_input(harts: int, monkeypatch: pytest
 @pytest.mark.parametrize("harts", HARTS)
 @pytest.mark.parametrize("engine", ["interpreter", "translator"])
 def test_a_run_cut_into_random_pieces_is_the_same_run(engine: str, harts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypernest.machine.scheduler.QUANTUM", 1009)
+    monkeypatch.setattr("hypernest.machine.turns.QUANTUM", 1009)
     dice = random.Random(17 * harts)
     counts, script = range(5000, 400_000, 13_001), random_script(harts + 9, 390_000)
     with course(engine=engine, harts=harts) as whole, course(engine=engine, harts=harts) as pieces:
@@ -69,7 +69,7 @@ def test_a_run_cut_into_random_pieces_is_the_same_run(engine: str, harts: int, m
 
 
 def test_every_single_step_is_the_same_on_every_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypernest.machine.scheduler.QUANTUM", 101)
+    monkeypatch.setattr("hypernest.machine.turns.QUANTUM", 101)
     script = [(700, b"x"), (701, b"yz"), (1900, b"!" * 20)]
     results = []
     for engine in ENGINES:
@@ -106,14 +106,14 @@ def test_input_from_hooks_is_repeated_by_the_reference_too(monkeypatch: pytest.M
 def check_input_from_hooks(
     engine: str, others: Sequence[str], harts: int, counts: Sequence[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypernest.machine.scheduler.QUANTUM", 97)
+    monkeypatch.setattr("hypernest.machine.turns.QUANTUM", 97)
     dice = random.Random(harts)
     with course(engine=engine, harts=harts) as machine:
         times = []
 
         def type_something(event: HookEvent) -> None:
             # The other hart's turn ended at this very nanosecond: when repeated, input strikes before that.
-            turn_begins = machine.scheduler.turn_start == machine.instructions and event.hart.number == 1
+            turn_begins = machine.scheduler.turns.began_at == machine.instructions and event.hart.number == 1
             if turn_begins or dice.random() < 0.03:
                 times.append(machine.now)
                 machine.console.send(bytes([dice.choice(b"abc")]))

@@ -18,7 +18,7 @@ SEE_THE_START = """
 
 @on_every_engine
 def test_all_harts_start_in_the_rom(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypernest.machine.scheduler.QUANTUM", 100)
+    monkeypatch.setattr("hypernest.machine.turns.QUANTUM", 100)
     with bare(SEE_THE_START, engine=engine, harts=3) as machine:
         assert [hart.pc for hart in machine.harts] == [0x1000] * 3
         assert [hart.privilege for hart in machine.harts] == [3] * 3

@@ -128,7 +128,7 @@ def test_engines_agree_on_four_harts_at_any_count(limit: int) -> None:
 
 @on_every_engine
 def test_a_turn_ends_after_its_quantum(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypernest.machine.scheduler.QUANTUM", 50)
+    monkeypatch.setattr("hypernest.machine.turns.QUANTUM", 50)
     guest = """
         csrr  s1, mhartid
     1:  addi  s0, s0, 1
@@ -295,7 +295,7 @@ def test_a_deadline_set_in_the_past_interrupts_at_once(engine: str) -> None:
 
 @on_every_engine
 def test_writing_mtime_moves_the_time_of_all_harts(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypernest.machine.scheduler.QUANTUM", 100)
+    monkeypatch.setattr("hypernest.machine.turns.QUANTUM", 100)
     guest = f"""
         csrr  t0, mhartid
         bnez  t0, 1f
@@ -411,7 +411,7 @@ def test_waiting_for_the_turn_of_a_hart(engine: str) -> None:
         counts = [hart.x for hart in machine.harts]
         machine.scheduler.await_turn(2)
         machine.run(1_000_000)
-        assert machine.instructions == machine.scheduler.turn_start == 200_000
+        assert machine.instructions == machine.scheduler.turns.began_at == 200_000
         assert counts[1]["s0"] and not counts[2]["s0"]
         machine.run(1_000_000)
         assert machine.instructions == 200_000
@@ -419,7 +419,7 @@ def test_waiting_for_the_turn_of_a_hart(engine: str) -> None:
         machine.run(2)
         assert counts[2]["s0"] == 0  # still in the reset code
         assert machine.running_hart is machine.harts[2]
-        assert machine.scheduler.turn_start == 200_000
+        assert machine.scheduler.turns.began_at == 200_000
         machine.run(50_000)
         assert counts[2]["s0"]
 

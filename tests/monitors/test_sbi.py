@@ -229,7 +229,7 @@ def test_fences_of_guests_need_the_hypervisor_extension(sbi: Caller, function: i
 @on_every_engine
 def test_a_remote_fence_is_seen_by_the_other_hart(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hart 1 reads through a page table that hart 0 changes; only the remote fence makes the change sure to be seen."""
-    monkeypatch.setattr("hypernest.machine.scheduler.QUANTUM", 200)
+    monkeypatch.setattr("hypernest.machine.turns.QUANTUM", 200)
     root, one, other = 0x8060_0000, 0x8070_0000, 0x80E0_0000
     guest = f"""
         li    t0, {root:#x}

@@ -142,9 +142,9 @@ class MachineTarget:
     def describe(self, hart: int) -> str:
         each, scheduler = self._machine.harts[hart], self._machine.scheduler
         doing = (
-            "waits for an interrupt" if scheduler.is_waiting(hart)
-            else "stopped" if scheduler.is_stopped(hart)
-            else "running" if hart == scheduler.current
+            "waits for an interrupt" if scheduler.turns.is_waiting(hart)
+            else "stopped" if scheduler.turns.is_stopped(hart)
+            else "running" if hart == scheduler.turns.current
             else "ready"
         )  # fmt: skip
         return f"hart {hart}, {_MODES[each.privilege]} mode, {doing}"

@@ -43,7 +43,7 @@ class Runner:
     @property
     def current(self) -> int:
         """The hart that executed last, or would next."""
-        return self._machine.scheduler.current if self._machine.instructions else 0
+        return self._machine.scheduler.turns.current if self._machine.instructions else 0
 
     def attend(self) -> None:
         """The machine stands still: see what its user types."""
@@ -109,7 +109,7 @@ class Runner:
         each, scheduler = self._machine.harts[hart], self._machine.scheduler
         breakpoints = self._points.breakpoints
         stop = self._step(hart)
-        while stop.cause is Cause.STEPPED and each.pc in within and not scheduler.is_waiting(hart):
+        while stop.cause is Cause.STEPPED and each.pc in within and not scheduler.turns.is_waiting(hart):
             if each.pc in breakpoints:
                 return Stop(Cause.BREAKPOINT, hart, Point.SOFTWARE, each.pc)
             if self._poll():
@@ -123,7 +123,7 @@ class Runner:
         One that waits or is stopped may never execute any: then the others run for a while, and it has not moved.
         """
         machine, poll = self._machine, self._poll
-        idle = machine.scheduler.is_waiting(hart) or machine.scheduler.is_stopped(hart)
+        idle = machine.scheduler.turns.is_waiting(hart) or machine.scheduler.turns.is_stopped(hart)
         deadline = time.monotonic() + _WAITING_SECONDS if idle else float("inf")
         if idle:
             self._poll = lambda: poll() or time.monotonic() >= deadline
@@ -185,11 +185,11 @@ class Runner:
         here, beginning = machine.instructions, machine.history.beginning
         for _ in range(_MOST_TURNS):
             scheduler = machine.scheduler
-            start = max(machine.instructions - scheduler.steps + scheduler.turn_start, beginning)
-            if scheduler.current == hart or start == machine.instructions:
+            start = max(machine.instructions - scheduler.steps + scheduler.turns.began_at, beginning)
+            if scheduler.turns.current == hart or start == machine.instructions:
                 break
             machine.goto(start)
-        if machine.scheduler.current != hart:
+        if machine.scheduler.turns.current != hart:
             machine.goto(here)
         reason = machine.reverse_step()
         return Stop(Cause.STEPPED if reason.kind is StopKind.LIMIT else Cause.HISTORY_BEGIN, hart)

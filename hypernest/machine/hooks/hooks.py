@@ -308,7 +308,7 @@ class Hooks:
         data = bytes(self._printed)
         self._printed.clear()
         assert self._board is not None
-        event = self._event(EventKind.CONSOLE, self._board.scheduler.current, data=data)
+        event = self._event(EventKind.CONSOLE, self._board.scheduler.turns.current, data=data)
         self._deliver([(hook.call, event) for hook in self._console])
 
     def _event(

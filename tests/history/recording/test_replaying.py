@@ -74,11 +74,11 @@ def test_a_run_that_could_go_on_ends_where_it_ended(tmp_path: Path, monkeypatch:
 
 
 def test_a_hook_that_stops_the_last_run_spoils_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypernest.machine.scheduler.QUANTUM", 100)
+    monkeypatch.setattr("hypernest.machine.turns.QUANTUM", 100)
     path = tmp_path / "recording"
 
     def stop(event: HookEvent) -> None:
-        if machine.scheduler.turn_start == machine.instructions > 3000:
+        if machine.scheduler.turns.began_at == machine.instructions > 3000:
             event.stop()
 
     with course(record=path, harts=3) as machine:
