@@ -37,6 +37,7 @@ ALL = "all"
 _SECONDS = 20.0
 _WIDTH = 120  # of tables that no terminal shows
 _MOST_PROCESSES = 2
+_CONSTRUCTING = "running monitors"
 
 
 def seconds(text: str) -> float:
@@ -128,7 +129,8 @@ class _Classifier:
 
         jobs = self.arguments.jobs or min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
         options = {} if construct else {"programs": 0}
-        with progress_bar(f"{self.model.isa.name}, {setting}") as progress:
+        last = _CONSTRUCTING if construct and instructions is None else ""
+        with progress_bar(f"{self.model.isa.name}, {setting}", last) as progress:
             return classify(
                 self.model,
                 setting,
@@ -253,8 +255,8 @@ def _console() -> Console:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None] | None]:
-    """What shows (done, all, a name) as a bar on standard error; nothing where that is no terminal."""
+def progress_bar(title: str, last: str) -> Iterator[Callable[[int, int, str], None] | None]:
+    """What shows (done, all, a name) as a bar on standard error, and in the end `last`. None if that is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -273,6 +275,6 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None] | None]
         task = bar.add_task(title, total=None, name="")
 
         def show(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, name=name)
+            bar.update(task, completed=done, total=total, name=name if done < total else last)
 
         yield show
