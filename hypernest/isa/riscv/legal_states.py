@@ -7,7 +7,9 @@ shift. No instruction can set a bit that is not listed here, so a state that has
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
+from operator import or_
+from typing import Any
 
 from hypernest.isa.layout import Layout
 from hypernest.isa.riscv.csrs import (
@@ -21,7 +23,7 @@ from hypernest.isa.riscv.csrs import (
 )
 from hypernest.isa.riscv.interrupts import SOFTWARE_WRITABLE
 from hypernest.isa.riscv.pmp import ADDRESS_BITS, R, W
-from hypernest.isa.riscv.state import REGISTERS, Environment, Interrupt, Privilege, Status
+from hypernest.isa.riscv.state import REGISTERS, Environment, Interrupt, Status
 
 _ALL = (1 << 64) - 1
 _EACH_BYTE = 0x0101_0101_0101_0101
@@ -53,17 +55,18 @@ BITS = {
 }
 """The bits that can be set in each of a register's words; all of its width where it is not listed."""
 
-_Rule = Callable[[int], bool]
+Rule = Callable[[Any], Any]
+_RESERVED = 2  # of a two-bit privilege mode, and of CBIE
 
-_RULES: dict[str, _Rule] = {
-    "priv": lambda value: value in tuple(Privilege),
-    "mstatus": lambda value: value >> Status.MPP & 3 in tuple(Privilege),
-    "menvcfg": lambda value: value >> Environment.CBIE & 3 != 2,
-    "senvcfg": lambda value: value >> Environment.CBIE & 3 != 2,
-    "satp": lambda value: value >> 60 in SATP_MODES,
-    "pmpcfg": lambda value: not value >> W & ~(value >> R) & _EACH_BYTE,
+RULES: dict[str, Rule] = {
+    "priv": lambda value: value != _RESERVED,
+    "mstatus": lambda value: (value >> Status.MPP & 3) != _RESERVED,
+    "menvcfg": lambda value: (value >> Environment.CBIE & 3) != _RESERVED,
+    "senvcfg": lambda value: (value >> Environment.CBIE & 3) != _RESERVED,
+    "satp": lambda value: reduce(or_, (value >> 60 == mode for mode in SATP_MODES)),
+    "pmpcfg": lambda value: (value >> W & ~(value >> R) & _EACH_BYTE) == 0,
 }
-"""What else must hold of each word: fields with reserved values."""
+"""What else must hold of each word, an int or a `Word`: fields have reserved values."""
 
 
 def illegal_register(state: bytes) -> str | None:
@@ -79,7 +82,7 @@ def illegal_register(state: bytes) -> str | None:
 
 
 @cache
-def _tables() -> tuple[Layout, int, tuple[tuple[str, int, _Rule], ...]]:
+def _tables() -> tuple[Layout, int, tuple[tuple[str, int, Rule], ...]]:
     """The layout, the bits that cannot be set in all words as one number, and where which rule holds."""
     layout, forbidden = Layout(REGISTERS), 0
     for name, register in layout.registers.items():
@@ -89,7 +92,7 @@ def _tables() -> tuple[Layout, int, tuple[tuple[str, int, _Rule], ...]]:
     forbidden |= _ALL << 64 * layout.index["x"]  # the number 0 of them is never written
     places = tuple(
         (name, at, rule)
-        for name, rule in _RULES.items()
+        for name, rule in RULES.items()
         for at in range(layout.index[name], layout.index[name] + layout.registers[name].count)
     )
     return layout, forbidden, places

@@ -1,0 +1,123 @@
+"""The classifier: every instruction of a model under a setting, several at a time.
+
+Instructions are independent of each other, so they are shared out to processes, each with its own traced trees and
+solver. What a process needs is the model; one from a user's file is loaded there again.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+from hypernest.analysis.inquiry import Inquiry
+from hypernest.analysis.instances import Instance, instances
+from hypernest.analysis.model import MachineModel, Memory
+from hypernest.analysis.randomized import RandomStates
+from hypernest.analysis.results import Classification, Construction, Verdict
+
+Progress = Callable[[int, int, str], None]
+
+DEFINITIONS = {
+    Memory.RELOCATED: "the paper's: the same program and data at another place of physical memory",
+    Memory.MAPPED: "the extension to paging: the same program and data behind another address map",
+}
+_BATCH = 8  # instructions that a process takes at a time
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How hard to try."""
+
+    time_limit: float = 20.0  # seconds for each question to the solver
+    random_pairs: int = 16  # for each instruction
+
+
+class _Worker:
+    """Classifies instructions in one process."""
+
+    def __init__(self, model: MachineModel, setting: str, limits: Limits) -> None:
+        chosen = model.setting(setting)
+        self._instances = {each.name: each for each in instances(model)}
+        self._inquiry = Inquiry(model, chosen, limits.time_limit)
+        self._random = RandomStates(model, chosen)
+        self._pairs = limits.random_pairs
+
+    def verdict(self, name: str) -> Verdict:
+        instance = self._instances[name]
+        findings = self._inquiry.ask(instance)
+        trial = self._random.tried(instance, findings, self._pairs)
+        row = instance.row
+        return Verdict(name, row.name, row.syntax, row.extension, findings, trial.pairs, trial.failures)
+
+
+_worker: _Worker | None = None  # of this process, made by `_prepare`
+
+
+def _prepare(source: str, setting: str, limits: Limits) -> None:
+    from hypernest.analysis.isas import load_model
+
+    global _worker
+    _worker = _Worker(load_model(source), setting, limits)
+
+
+def _verdicts(names: Sequence[str]) -> list[Verdict]:
+    assert _worker is not None
+    return [_worker.verdict(name) for name in names]
+
+
+def classify(
+    model: MachineModel,
+    setting: str = "",
+    *,
+    source: str = "",
+    instructions: Collection[str] | None = None,
+    limits: Limits = Limits(),
+    programs: int = 200,
+    jobs: int = 2,
+    progress: Progress | None = None,
+) -> Classification:
+    """Classify all instructions of a model, or those named, under a setting (the model's first by default).
+
+    `source` is what `load_model` found the model by; with it, `jobs` processes work at once. `programs` random programs
+    are run under each monitor that is constructed; none if only some instructions are asked about. `progress` is told
+    (done, all, the name of an instruction). KeyError if there is no such setting.
+    """
+    began = time.perf_counter()
+    chosen = model.setting(setting) if setting else model.settings[0]
+    names = [each.name for each in instances(model) if instructions is None or _wanted(each, instructions)]
+    found: dict[str, Verdict] = {}
+    batches = [names[at : at + _BATCH] for at in range(0, len(names), _BATCH)]
+    for batch in _work(model, source, chosen.name, limits, batches, jobs):
+        found |= {verdict.name: verdict for verdict in batch}
+        if progress is not None:
+            progress(len(found), len(names), batch[-1].name)
+    verdicts = tuple(found[name] for name in names)
+    constructions: tuple[Construction, ...] = ()
+    if instructions is None and programs:
+        from hypernest.analysis.construction import construct
+
+        constructions = construct(model, chosen, verdicts, programs)
+    return Classification(
+        model.isa.name, model.title, chosen, verdicts, constructions, time.perf_counter() - began,
+        DEFINITIONS[model.memory],
+    )  # fmt: skip
+
+
+def _wanted(instance: Instance, wanted: Collection[str]) -> bool:
+    return instance.name in wanted or instance.row.name in wanted
+
+
+def _work(
+    model: MachineModel, source: str, setting: str, limits: Limits, batches: list[list[str]], jobs: int
+) -> Iterator[list[Verdict]]:
+    if not source or jobs < 2 or len(batches) < 2:
+        worker = _Worker(model, setting, limits)
+        for batch in batches:
+            yield [worker.verdict(name) for name in batch]
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _prepare, (source, setting, limits)) as pool:
+        yield from pool.map(_verdicts, batches)

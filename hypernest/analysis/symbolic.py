@@ -1,0 +1,420 @@
+"""A semantic function run on all states at once: the counterpart of the reference engine for proofs.
+
+The trees of `isa/trace.py` are walked as a lowering walks them, but out come expressions of the initial state:
+for each register what it holds afterwards, whether and how the instruction trapped. Both sides of a branch are followed
+and merged. A state after a trap is of no interest to the definitions, so it is not kept: only that it trapped, and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypernest.analysis.content import Content, Reader, Written, merge
+from hypernest.analysis.expressions import Expressions
+from hypernest.analysis.model import MachineModel, Memory
+from hypernest.isa.csr import Csr
+from hypernest.isa.hart import Access, Pure, Register, Routine
+from hypernest.isa.isa import Isa
+from hypernest.isa.layout import ENGINE_REGISTERS
+from hypernest.isa.trace import Block, Branch, Returned, Tracer, Trapped
+from hypernest.isa.word import Word, concat, select, word
+
+_YES, _NO = word(1, 1), word(0, 1)
+
+
+class Trees:
+    """The traced trees of an ISA's functions, each traced once."""
+
+    def __init__(self, isa: Isa) -> None:
+        self.isa = isa
+        self.registers: dict[str, Register] = {each.name: each for each in (*isa.registers, *ENGINE_REGISTERS)}
+        self._rows: dict[str, Block] = {}
+        self._routines: dict[int, tuple[Block, tuple[Word, ...]]] = {}
+        self._kept: list[object] = []
+
+    def row(self, name: str) -> Block:
+        """The tree of an instruction."""
+        meaning = self.isa.rows[name].meaning
+        if meaning not in self._rows:
+            self._rows[meaning] = Tracer(self.registers).semantics(self.isa.rows[name].semantics)
+        return self._rows[meaning]
+
+    def routine(self, called: Routine | Pure) -> tuple[Block, tuple[Word, ...]]:
+        """(tree, parameters) of a routine or a pure function."""
+        if id(called) not in self._routines:
+            tracer = Tracer(self.registers)
+            traced = tracer.routine(called) if isinstance(called, Routine) else tracer.pure(called)
+            self._routines[id(called)] = traced
+            self._kept.append(called)
+        return self._routines[id(called)]
+
+    def csr_read(self, csr: Csr) -> tuple[Block, tuple[Word, ...]]:
+        """The tree of reading a CSR."""
+        return self._access(csr.read, (), (64,))
+
+    def csr_write(self, csr: Csr) -> tuple[Block, tuple[Word, ...]]:
+        """The tree of writing a CSR that can be written."""
+        assert csr.write is not None
+        return self._access(csr.write, (64,), ())
+
+    def _access(
+        self, function: Callable[..., Any], arguments: tuple[int, ...], results: tuple[int, ...]
+    ) -> tuple[Block, tuple[Word, ...]]:
+        if id(function) not in self._routines:
+            self._routines[id(function)] = Tracer(self.registers).routine(Routine(function, arguments, results))
+            self._kept.append(function)
+        return self._routines[id(function)]
+
+
+@dataclass
+class SymbolicState:
+    """Expressions for every register and for memory, and whether something has trapped on the way."""
+
+    registers: dict[str, Word]  # those that stand alone
+    files: dict[str, Content]
+    memory: Content  # bytes
+    tables: Word  # MAPPED: changes when a translation structure does
+    trap: Word = _NO
+    cause: Word = field(default_factory=lambda: word(0))
+
+    def fork(self) -> SymbolicState:
+        """A copy to go on with on one side of a branch."""
+        return SymbolicState(dict(self.registers), dict(self.files), self.memory, self.tables, self.trap, self.cause)
+
+    def trapped(self, condition: Word, cause: Word) -> None:
+        """Where the condition holds, and nothing has trapped before, it traps now."""
+        self.cause = select(self.trap | ~condition, self.cause, cause)
+        self.trap = self.trap | condition
+
+
+def merged(condition: Word, yes: SymbolicState, no: SymbolicState) -> SymbolicState:
+    """One of two states."""
+    registers = {name: select(condition, value, no.registers[name]) for name, value in yes.registers.items()}
+    files = {name: merge(condition, content, no.files[name]) for name, content in yes.files.items()}
+    return SymbolicState(
+        registers,
+        files,
+        merge(condition, yes.memory, no.memory),
+        select(condition, yes.tables, no.tables),
+        select(condition, yes.trap, no.trap),
+        select(condition, yes.cause, no.cause),
+    )
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What distinguishes the runs of a pair besides their state."""
+
+    tag: str  # names the faults and tables of this run
+    shift: Word  # how far real addresses are from those of the first run
+    clock: Word
+    tables_guarded: bool = True
+
+
+class Executor:
+    """Runs instructions on symbolic states."""
+
+    def __init__(self, model: MachineModel, trees: Trees, expressions: Expressions, inline: bool = False) -> None:
+        """`inline`: follow pure functions instead of leaving them uninterpreted."""
+        self.model, self.trees, self.expressions, self.inline = model, trees, expressions, inline
+        self.reader = Reader(expressions)
+        self.accesses: list[Word] = []  # the places of physical memory that were accessed, by the first run's addresses
+
+    def execute(
+        self, row: str, operands: Mapping[str, Word], state: SymbolicState, environment: Environment
+    ) -> SymbolicState:
+        """The state after an instruction, whose `trap` says where there is none."""
+        after = state.fork()
+        following = state.registers["pc"] + self.trees.isa.rows[row].length
+        after.registers[_TARGET] = following
+        after, _ = _Frame(self, operands, following, environment).run(self.trees.row(row), after)
+        after.registers["pc"] = after.registers.pop(_TARGET)
+        return after
+
+
+_TARGET = " target"  # a register of the executor's own: where execution goes on
+
+
+class _Frame:
+    """One function under execution: what the words of its tree are worth."""
+
+    def __init__(
+        self, executor: Executor, operands: Mapping[str, Word], following: Word, environment: Environment
+    ) -> None:
+        self.executor, self.operands, self.following, self.environment = executor, operands, following, environment
+        self.expressions, self.model = executor.expressions, executor.model
+        self.known: dict[Word, Word] = {}
+
+    def _inside(self, parameters: Sequence[Word], arguments: Sequence[Word]) -> _Frame:
+        frame = _Frame(self.executor, self.operands, self.following, self.environment)
+        frame.known = dict(zip(parameters, arguments, strict=True))
+        return frame
+
+    def _fork(self) -> _Frame:
+        return self._inside(tuple(self.known), tuple(self.known.values()))
+
+    def value(self, tree: Word) -> Word:
+        """A word of the tree as an expression of the initial state."""
+        if tree.value is not None:
+            return tree
+        stack = [tree]
+        while stack:
+            each = stack[-1]
+            if each in self.known:
+                stack.pop()
+                continue
+            missing = [
+                arg for arg in each.args if isinstance(arg, Word) and arg.value is None and arg not in self.known
+            ]
+            if missing:
+                stack.extend(missing)
+                continue
+            self.known[each] = self._make(each)
+            stack.pop()
+        return self.known[tree]
+
+    def _make(self, tree: Word) -> Word:
+        if tree.op == "operand":
+            name = tree.args[0]
+            assert isinstance(name, str)
+            return self.operands[name]
+        if tree.op == "next_pc":
+            return self.following
+        args = tuple(
+            (arg if arg.value is not None else self.known[arg]) if isinstance(arg, Word) else arg for arg in tree.args
+        )
+        return self.expressions.unique(tree.op, args, tree.width)
+
+    def run(self, block: Block, state: SymbolicState) -> tuple[SymbolicState, tuple[Word, ...] | None]:
+        """(state afterwards, results); no results if it trapped on every path."""
+        for effect in block.effects:
+            if state.trap.value == 1:
+                return state, None
+            results = getattr(self, f"_effect_{effect.kind}")(state, *effect.arguments)
+            if effect.kind in ("call", "csr_read", "csr_write"):
+                state, results = results
+                if results is None:
+                    return state, None
+            for tree, value in zip(effect.results, results or (), strict=True):
+                self.known[tree] = value
+        match block.end:
+            case Trapped(cause):
+                state.trapped(_YES, word(cause))
+                return state, None
+            case Returned(values):
+                return state, tuple(self.value(each) for each in values)
+            case Branch(condition, yes, no):
+                return self._branch(self.value(condition), yes, no, state)
+
+    def _branch(
+        self, condition: Word, yes: Block, no: Block, state: SymbolicState
+    ) -> tuple[SymbolicState, tuple[Word, ...] | None]:
+        if condition.value is not None:
+            return self.run(yes if condition.value else no, state)
+        first, first_results = self._fork().run(yes, state.fork())
+        second, second_results = self.run(no, state)
+        if first_results is None:
+            second.trapped(condition, first.cause)
+            return second, second_results
+        if second_results is None:
+            first.trapped(~condition, second.cause)
+            return first, first_results
+        results = tuple(select(condition, a, b) for a, b in zip(first_results, second_results, strict=True))
+        return merged(condition, first, second), results
+
+    # --- effects: the primitives of `Hart` --------------------------------------------------------------------------
+
+    def _index(self, index: Word | int) -> Word:
+        return self.value(index) if isinstance(index, Word) else word(index)
+
+    def _effect_read(self, state: SymbolicState, register: str, index: Word | int) -> tuple[Word]:
+        if register in state.registers:
+            return (state.registers[register],)
+        at = self._index(index)
+        value = self.executor.reader.read(state.files[register], at)
+        if register == self.model.isa.zero:
+            value = select(at == 0, word(0, value.width), value)
+        return (value,)
+
+    def _effect_write(self, state: SymbolicState, register: str, index: Word | int, value: Word) -> None:
+        new = self.value(value)
+        if register in state.registers:
+            state.registers[register] = new
+            return
+        at, file = self._index(index), state.files[register]
+        written: Content = Written(file, at, new)
+        if register == self.model.isa.zero:
+            nowhere = at == 0
+            written = file if nowhere.value == 1 else written if nowhere.value == 0 else merge(nowhere, file, written)
+        state.files[register] = written
+
+    def _effect_call(self, state: SymbolicState, called: Routine, *arguments: Word) -> Any:
+        if called is self.model.isa.translate and self.model.memory is Memory.MAPPED:
+            address, access = arguments
+            return state, (self._mapped(state, self.value(address), str(self.value(access).value)),)
+        return self._call(state, called, tuple(self.value(each) for each in arguments))
+
+    def _call(
+        self, state: SymbolicState, called: Routine, arguments: tuple[Word, ...]
+    ) -> tuple[SymbolicState, tuple[Word, ...] | None]:
+        block, parameters = self.executor.trees.routine(called)
+        return self._inside(parameters, arguments).run(block, state)
+
+    def _effect_pure(self, state: SymbolicState, called: Pure, *arguments: Word) -> tuple[Word, ...]:
+        given = tuple(self.value(each) for each in arguments)
+        if self.executor.inline or all(each.value is not None for each in given):
+            block, parameters = self.executor.trees.routine(called)
+            _, results = self._inside(parameters, given).run(block, state)
+            assert results is not None
+            return results
+        self.expressions.pures[called.name] = called
+        return tuple(
+            self.expressions.unique("apply", (called.name, place, *given), width)
+            for place, width in enumerate(called.results)
+        )
+
+    def _effect_repeat(
+        self, state: SymbolicState, count: int, loop: tuple[Word, ...], after: tuple[Word, ...],
+        initial: tuple[Word, ...],
+    ) -> tuple[Word, ...]:  # fmt: skip
+        values = tuple(self.value(each) for each in initial)
+        for _ in range(count):
+            inside = self._fork()
+            inside.known |= dict(zip(loop, values, strict=True))
+            values = tuple(inside.value(each) for each in after)
+        return values
+
+    def _effect_load(self, state: SymbolicState, address: Word, bits: int) -> Any:
+        at = self.value(address)
+        if self.model.memory is Memory.RELOCATED:
+            return self._relocated(state, self.model.isa.load[bits], (at,))
+        self._fault(state, "read", at)
+        value = self._seen(state, at, bits // 8)
+        if not self.environment.tables_guarded:
+            value = select(self._leads_to_tables(at), self._of_tables(at, bits // 8), value)
+        return (value,)
+
+    def _effect_store(self, state: SymbolicState, address: Word, value: Word) -> Any:
+        at, new = self.value(address), self.value(value)
+        if self.model.memory is Memory.RELOCATED:
+            return self._relocated(state, self.model.isa.store[new.width], (at, new))
+        self._fault(state, "write", at)
+        if not self.environment.tables_guarded:
+            changes = self._leads_to_tables(at) & (self._of_tables(at, new.width // 8) != new)
+            state.tables = select(changes, ~state.tables, state.tables)
+        for place in range(new.width // 8):
+            state.memory = Written(state.memory, at + place, new.bits(place * 8 + 7, place * 8))
+        return ()
+
+    def _effect_locate(self, state: SymbolicState, address: Word, access: int) -> Any:
+        at = self.value(address)
+        if self.model.memory is Memory.RELOCATED:
+            return self._relocated(state, self.model.isa.translate, (at, word(access, 2)))
+        return (self._mapped(state, at, Access(access).name.lower()),)
+
+    def _mapped(self, state: SymbolicState, address: Word, access: str) -> Word:
+        """The real address behind a virtual one, if the map allows this access."""
+        self._fault(state, access, address)
+        return self.expressions.unique("maps", ("address", address), 64) + self.environment.shift
+
+    def _relocated(self, state: SymbolicState, routine: Routine, arguments: tuple[Word, ...]) -> tuple[Word, ...]:
+        """An access by the ISA's own routine. Its state changes in place; a trap is in it."""
+        widths = routine.results
+        after, results = self._call(state, routine, arguments)
+        if after is not state:
+            vars(state).update(vars(after))
+        return results if results is not None else tuple(word(0, width) for width in widths)
+
+    def _fault(self, state: SymbolicState, access: str, address: Word) -> None:
+        """The map may not allow it: nothing is known about that but that equal accesses of a run do alike."""
+        fault = self.expressions.unique("faults", (f"{self.environment.tag} {access}", address), 1)
+        state.trapped(fault, word(min(self.model.memory_traps)))
+
+    def _leads_to_tables(self, address: Word) -> Word:
+        return self.expressions.unique("tables", (f"{self.environment.tag} at", address), 1)
+
+    def _of_tables(self, address: Word, size: int) -> Word:
+        return concat(
+            *(
+                self.expressions.unique("initial", (f"{self.environment.tag} tables", address + place), 8)
+                for place in reversed(range(size))
+            )
+        )
+
+    def _seen(self, state: SymbolicState, address: Word, size: int) -> Word:
+        read = self.executor.reader.read
+        return concat(*(read(state.memory, address + place) for place in reversed(range(size))))
+
+    def _effect_physical_load(self, state: SymbolicState, address: Word, bits: int) -> tuple[Word, Word]:
+        at = self.value(address)
+        return self._seen(state, self._place(at), bits // 8), self._in_memory(at, bits // 8)
+
+    def _effect_physical_store(self, state: SymbolicState, address: Word, value: Word) -> tuple[Word]:
+        at, new = self.value(address), self.value(value)
+        answered = self._in_memory(at, new.width // 8)
+        memory, place = state.memory, self._place(at)
+        for offset in range(new.width // 8):
+            memory = Written(memory, place + offset, new.bits(offset * 8 + 7, offset * 8))
+        state.memory = memory if answered.value == 1 else merge(answered, memory, state.memory)
+        return (answered,)
+
+    def _place(self, address: Word) -> Word:
+        """Where an address is in the memory of the first run."""
+        place = address - self.environment.shift * self.model.unit
+        self.executor.accesses.append(place)
+        return place
+
+    def _effect_is_memory(self, state: SymbolicState, address: Word, size: int) -> tuple[Word]:
+        return (self._in_memory(self.value(address), size),)
+
+    def _in_memory(self, address: Word, size: int) -> Word:
+        if self.model.memory is Memory.MAPPED:
+            return _YES  # what is no memory is not mapped: the access has faulted
+        return address <= self.model.memory_size - size
+
+    def _effect_announce(self, state: SymbolicState, *arguments: object) -> None:
+        """Nothing watches."""
+
+    def _effect_csr_read(self, state: SymbolicState, number: Word) -> Any:
+        csr = self._csr(number)
+        if csr is None:
+            return self._no_csr(state)
+        block, parameters = self.executor.trees.csr_read(csr)
+        return self._inside(parameters, ()).run(block, state)
+
+    def _effect_csr_write(self, state: SymbolicState, number: Word, value: Word) -> Any:
+        csr = self._csr(number)
+        if csr is None:
+            return self._no_csr(state)
+        if csr.write is None:
+            return state, ()
+        block, parameters = self.executor.trees.csr_write(csr)
+        return self._inside(parameters, (self.value(value),)).run(block, state)
+
+    def _csr(self, number: Word) -> Csr | None:
+        """The CSR of a number; a number that is not fixed is one of none (see `MachineModel.variants`)."""
+        return self.model.isa.csrs.get(self.value(number).value or -1)
+
+    def _no_csr(self, state: SymbolicState) -> tuple[SymbolicState, None]:
+        state.trapped(_YES, word(self.model.isa.illegal_instruction))
+        return state, None
+
+    def _effect_clock(self, state: SymbolicState) -> tuple[Word]:
+        return (self.environment.clock,)
+
+    def _nothing(self, state: SymbolicState, *arguments: object) -> None:
+        """What engines remember is no part of the state."""
+
+    _effect_flush_translations = _effect_flush_translation = _effect_note_mapping = _nothing
+    _effect_flush_instructions = _effect_reschedule = _nothing
+
+    def _effect_wait(self, state: SymbolicState) -> None:
+        state.registers["waiting"] = _YES
+
+    def _effect_branch(self, state: SymbolicState, offset: Word) -> None:
+        state.registers[_TARGET] = state.registers["pc"] + self.value(offset)
+
+    def _effect_jump(self, state: SymbolicState, target: Word) -> None:
+        state.registers[_TARGET] = self.value(target)
