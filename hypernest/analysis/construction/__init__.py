@@ -1,4 +1,4 @@
-"""The monitors of Popek and Goldberg's theorems, built from the description of an ISA and run against the bare machine."""
+"""The monitors of Popek and Goldberg's theorems, built from a description and run against the bare machine."""
 
 from __future__ import annotations
 

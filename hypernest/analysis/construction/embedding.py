@@ -58,10 +58,10 @@ EmbeddingFactory = Callable[[Place], Embedding]
 class RelocationBounds:
     """The paper's own: a location is the virtual one plus the region's, and no bound reaches beyond the region.
 
-    `bounds` names the register with the bound of each location; both count `MachineModel.unit` bytes. `last` says that a
-    bound is the last valid address and not the first invalid one. `lent` are resources which the virtual machine's own
-    values of are put on the machine below as they are, but for the mode. `active` answers whether the virtual machine relocates
-    in its present mode; where it does not it is given all of its region.
+    `bounds` names the register with the bound of each location; both count `MachineModel.unit` bytes. `last` says that
+    a bound is the last valid address and not the first invalid one. `lent` are resources that the machine below is
+    given as the virtual machine has them, but for the mode. `active` answers whether the virtual machine relocates in
+    its present mode; where it does not it is given all of its region.
     """
 
     bounds: Mapping[str, str] = field(default_factory=dict)
@@ -83,7 +83,9 @@ class _Relocation:
         self._names = tuple(sorted(place.model.shifted))
         self._own = tuple(name for name in self._names if name not in place.model.resources)
         self._lent = tuple((name, place.model.mode_mask(name)) for name in rule.lent)
-        self._entered: dict[str, tuple[int, int, int, int]] = {}  # virtual and real location and bound, of the program's
+        self._entered: dict[
+            str, tuple[int, int, int, int]
+        ] = {}  # virtual and real location and bound, of the program's
         registers = self._state.layout.registers
         self._highest = {name: (1 << registers[name].width) - 1 for name in self._names}
 

@@ -4,8 +4,8 @@ The bare machine and the monitored one start in the same state and take step by 
 completes or a trap that is taken. After each step the virtual state must be the bare one, and the memory below that is
 not the virtual machine's must be as it was (resource control). There are no interrupts, as in the paper.
 
-A random handler seldom leads back. So after most traps both machines go on where the program was, behind the instruction
-that trapped, or that led to where nothing can be fetched: one more state to begin with.
+A random handler seldom leads back. So after most traps both machines go on where the program was, behind the
+instruction that trapped, or that led to where nothing can be fetched: one more state to begin with.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class Trial:
         return steps, None
 
     def _load(self, number: int) -> Random:
-        random, bare, monitored = Random(number), self.bare, self.monitored
+        random = Random(number)  # noqa: S311 (it has to repeat)
+        bare, monitored = self.bare, self.monitored
         bare.state.restore(self._reset)
         self._programs.load(random, bare)
         monitored.state.restore(bare.state.snapshot())

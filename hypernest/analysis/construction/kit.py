@@ -11,7 +11,6 @@ from hypernest.analysis.construction.storage import Storage
 from hypernest.analysis.model import Setting
 from hypernest.engines.hart_state import HartState
 
-
 Prepare = Callable[[Random, HartState, Storage, Setting], None]
 
 
@@ -28,9 +27,9 @@ def nothing(state: HartState) -> bool:
 class Kit:
     """For one family of ISAs: how a virtual machine is embedded, and what a sensible random program looks like.
 
-    Sizes are in bytes. Random bytes are put in all of the memory, random instructions in `code`, addresses and numbers in
-    the registers that are the program's; the others are as at reset. `prepare` then puts in what those values would not
-    often make sense for: the resources, vectors, tables and the program counter. The mode is in the state already.
+    Sizes are in bytes. Random bytes are put in all of the memory, random instructions in `code`, addresses and numbers
+    in the registers that are the program's; the others are as at reset. `prepare` then sets what such values seldom
+    make sense for: the resources, vectors, tables and the program counter. The mode is in the state already.
     """
 
     embedding: EmbeddingFactory
@@ -42,5 +41,7 @@ class Kit:
     prepare: Prepare = unprepared
     interpreted: Callable[[HartState], bool] = nothing
     """Virtual states in the setting's user mode that are not of the kind which the setting deprivileges to."""
-    preferred: frozenset[str] = frozenset()  # rows to be in programs more often, besides those that trap or are sensitive
+    preferred: frozenset[str] = (
+        frozenset()
+    )  # rows to be in programs more often, besides those that trap or are sensitive
     likely: Mapping[str, Sequence[int]] = field(default_factory=dict)  # values of a field that are worth trying

@@ -1,8 +1,8 @@
 """A machine that runs programs: the bare one, and what every monitor makes of it again.
 
-A monitor is written against `Machine` and is one, so that it runs on itself (theorem 2). Traps are handed out instead of
-being taken: whoever owns the machine, its monitor, gets them first, and takes them on the machine only if they belong to
-the program.
+A monitor is written against `Machine` and is one, so that it runs on itself (theorem 2). Traps are handed out instead
+of being taken: whoever owns the machine, its monitor, gets them first, and takes them on the machine only if they
+belong to the program.
 """
 
 from __future__ import annotations

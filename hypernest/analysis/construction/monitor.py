@@ -1,12 +1,15 @@
 """The virtual machine monitor of section 4: <D, A, {v_i}>, derived from the description of an ISA.
 
-`A`, the allocator, is the embedding. `v_i` interprets instruction i: there is one routine for each instruction that does
-not run in user mode, and what it does is the semantic function itself, on the control block. `D`, the dispatcher, is
-what the machine below traps to: `VirtualMachineMonitor.step`.
+`A`, the allocator, is the embedding. `v_i` interprets instruction i: there is one routine for each instruction that
+does not run in user mode, and what it does is the semantic function itself, on the control block. `D`, the dispatcher,
+is what the machine below traps to: `VirtualMachineMonitor.step`.
 
 The proof of theorem 1 lets D look at the virtual mode, hand the trap of a virtual program in user mode to the virtual
 supervisor, and call v_i otherwise. Here v_i is called in both cases: on the control block, in virtual user mode, it
-raises the trap that belongs to the virtual supervisor, with the cause and value of the virtual mode and not of the real.
+raises the trap that belongs to the virtual supervisor, with the cause and value of the virtual mode, not the real one.
+
+A memory trap that the allocator cannot repair is asked of the control block too: the instruction is interpreted there,
+and ends in the virtual machine's own trap, or completes if only the real map was in its way.
 """
 
 from __future__ import annotations
@@ -95,7 +98,7 @@ class VirtualMachineMonitor:
         self._embedding.flush()
 
     def interprets(self) -> bool:
-        """Is the next instruction none for the machine below? A mode that the setting says nothing of is interpreted."""
+        """Is the next instruction none for the machine below? Modes that the setting does not name are interpreted."""
         return not self._in_user_mode() and self.block.mode != self.setting.supervisor
 
     def _in_user_mode(self) -> bool:

@@ -43,7 +43,7 @@ class Ownership:
 
     def compose(self, virtual: HartState, real: HartState) -> None:
         """The program's bits from `virtual`, the monitor's as they are kept."""
-        source, kept, target = virtual.words, self._kept.words, real.words
+        source, kept, target = _words(virtual), _words(self._kept), _words(real)
         for first, end in self._program:
             target[first:end] = source[first:end]
         for first, end in self._monitor:
@@ -53,11 +53,15 @@ class Ownership:
 
     def extract(self, real: HartState, virtual: HartState) -> None:
         """The program's bits back into `virtual`."""
-        source, target = real.words, virtual.words
+        source, target = _words(real), _words(virtual)
         for first, end in self._program:
             target[first:end] = source[first:end]
         for at, mask in self._both:
             target[at] = source[at] & mask | target[at] & ~mask
+
+
+def _words(state: HartState) -> memoryview:
+    return memoryview(state.words).cast("B").cast("Q")
 
 
 def _runs(kinds: list[str], kind: str) -> list[tuple[int, int]]:

@@ -1,9 +1,9 @@
 """f where the map is page tables: shadow tables for RISC-V, a cache of the composed map (Adams and Agesen 2006, 2.4).
 
-The machine below runs on Sv39 tables of the monitor's own, empty at first. A page fault there makes the monitor walk the
-virtual machine's tables by the description itself, on the control block; if that succeeds the fault was hidden from the
-program, and a leaf of 4 KiB goes into the shadow. It permits the kind of access that was tried and no other, so that
-accessed and dirty bits are set when the bare machine would.
+The machine below runs on Sv39 tables of the monitor's own, empty at first. A page fault there makes the monitor walk
+the virtual machine's tables by the description itself, on the control block; if that succeeds the fault was hidden from
+the program, and a leaf of 4 KiB goes into the shadow. It permits the kind of access that was tried and no other, so
+that accessed and dirty bits are set when the bare machine would.
 
 The bare machine of the description remembers no translations. So the pages that were walked are traced: no shadow maps
 them for writing, stores to them are interpreted, and then all of the shadow is dropped. It is also dropped when the
@@ -132,7 +132,8 @@ class ShadowTables:
         self._traced |= pages
 
     def _written(self, address: int) -> None:
-        if address // PAGE in self._traced:
+        walking = self._block.hart.read_from is not None  # what a walk marks in a leaf makes no shadow of it wrong
+        if address // PAGE in self._traced and not walking:
             self._drop()
 
 

@@ -33,7 +33,8 @@ class Region:
     def __init__(self, memory: PhysicalMemory | Region, base: int, size: int) -> None:
         if not memory.contains(base, size):
             raise ValueError(f"a region of {size} bytes at {base:#x} is not within {memory.size} bytes")
-        self.base, self.size = base, size
+        self.base: int = base
+        self.size: int = size
         self._memory: PhysicalMemory = memory._memory if isinstance(memory, Region) else memory
         self._start: int = memory._start + base if isinstance(memory, Region) else base
 

@@ -105,7 +105,7 @@ KIT = Kit(
     prepare=_prepare,
     preferred=frozenset({"sd", "sw", "amoswap.d", "amoand.d", "c.sd"}),  # what changes tables
     likely={
-        "csr": _SUPERVISOR_CSRS * 3 + _COUNTERS * 2 + _MACHINE_CSRS,
+        "csr": _SUPERVISOR_CSRS * 3 + _COUNTERS * 8 + _MACHINE_CSRS,
         "rs1": (0, *(5, 9) * 5, 6, *range(32)),
         "rd": tuple(number for number in range(32) if number not in (5, 6, 9)),
     },

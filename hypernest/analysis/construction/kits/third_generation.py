@@ -31,7 +31,7 @@ def _status(random: Random, user: float) -> int:
     """A packed PSW that leads to code, mostly; in user mode with this probability."""
     mode = Mode.USER if random.random() < user else Mode.SUPERVISOR
     location, bound = _relocation(random)
-    return mode << 63 | bound << 40 | location << 20 | random.choice(_CODE[: _CODE_AFTER_RELOCATION])
+    return mode << 63 | bound << 40 | location << 20 | random.choice(_CODE[:_CODE_AFTER_RELOCATION])
 
 
 def _prepare(random: Random, state: HartState, memory: Storage, setting: Setting) -> None:

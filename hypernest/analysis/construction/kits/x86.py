@@ -1,4 +1,4 @@
-"""The kit of x86. A monitor keeps the descriptor tables of the machine below empty, so that using one traps if it can."""
+"""The kit of x86. The descriptor tables of the machine below are kept empty, so that using one traps if it can."""
 
 from __future__ import annotations
 
@@ -67,7 +67,24 @@ def _descriptors(random: Random) -> list[_Descriptor]:
 
 
 _CODE_0, _DATA_0, _CODE_3, _DATA_3, _TASK, _LOCAL = 0x08, 0x10, 0x1B, 0x23, 0x28, 0x30
-_SELECTORS = (0, 3, _CODE_0, _DATA_0, _CODE_3, _DATA_3, _TASK, _LOCAL, 0x38, 0x43, 0x48, 0x53, 0x58, 0x0C, 0x10 | 4, 0x100)
+_SELECTORS = (
+    0,
+    3,
+    _CODE_0,
+    _DATA_0,
+    _CODE_3,
+    _DATA_3,
+    _TASK,
+    _LOCAL,
+    0x38,
+    0x43,
+    0x48,
+    0x53,
+    0x58,
+    0x0C,
+    0x10 | 4,
+    0x100,
+)
 
 
 def _load(state: HartState, name: str, selector: int, descriptor: _Descriptor) -> None:
