@@ -9,6 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hypernest.analysis.checking import BadDescription
+    from hypernest.analysis.classification import classify
+    from hypernest.analysis.isas import BadIsaFile, NoSuchIsa, load_model
+    from hypernest.analysis.results import Classification
     from hypernest.debug.backtrace import Frame
     from hypernest.debug.disassembly import Instruction
     from hypernest.debug.dwarf.lines import SourceLine
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from hypernest.images.errors import ImageDamaged, ImageMissing, PullFailed
     from hypernest.isa.assembler import AssemblyError
     from hypernest.isa.riscv.assembly import assemble
+    from hypernest.lowering.solver import SolverMissing
     from hypernest.machine import Machine, MachineClosed, Statistics, StopKind, StopReason, TextNotSeen
     from hypernest.machine.coverage import BadCoverage
     from hypernest.machine.hooks import BadHook, HookError, HookEvent
@@ -51,12 +56,15 @@ __all__ = [
     "AssemblyError",
     "BadConfiguration",
     "BadCoverage",
+    "BadDescription",
     "BadHook",
     "BadImage",
+    "BadIsaFile",
     "BadRecording",
     "BadSnapshot",
     "BadState",
     "BadValue",
+    "Classification",
     "Device",
     "DeviceError",
     "Difference",
@@ -70,6 +78,7 @@ __all__ = [
     "Machine",
     "MachineClosed",
     "NoHistory",
+    "NoSuchIsa",
     "NoSuchPlace",
     "NoSuchRegister",
     "NotMapped",
@@ -86,6 +95,7 @@ __all__ = [
     "SnapshotMissing",
     "SnapshotNotKept",
     "SnapshotTooLarge",
+    "SolverMissing",
     "SourceLine",
     "Statistics",
     "StopKind",
@@ -96,10 +106,21 @@ __all__ = [
     "Verdict",
     "__version__",
     "assemble",
+    "classify",
+    "load_model",
     "replay",
 ]
 
 _HOMES = {
+    "hypernest.analysis.checking": ("BadDescription",),
+    "hypernest.analysis.classification": ("classify",),
+    "hypernest.analysis.isas": (
+        "BadIsaFile",
+        "NoSuchIsa",
+        "load_model",
+    ),
+    "hypernest.analysis.results": ("Classification",),
+    "hypernest.lowering.solver": ("SolverMissing",),
     "hypernest.debug.backtrace": ("Frame",),
     "hypernest.debug.disassembly": ("Instruction",),
     "hypernest.debug.dwarf.lines": ("SourceLine",),
