@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
-from types import TracebackType
 
 from hypernest.errors import BadConfiguration, OutOfRange
 from hypernest.memory.image import PAGE, FrozenFile, MemoryImage, data_runs, empty_file
@@ -266,9 +265,7 @@ class GuestMemory:
     def __enter__(self) -> GuestMemory:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import socket
-from types import TracebackType
 
 from hypernest.debug.gdb.commands import answer
 from hypernest.debug.gdb.connection import Connection, ConnectionLost
@@ -127,7 +126,5 @@ class GdbServer:
     def __enter__(self) -> GdbServer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
