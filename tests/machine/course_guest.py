@@ -7,6 +7,18 @@ from typing import Any
 from hypernest.machine import Machine
 from tests.machine.small_guests import CLINT, FINISHER, UART, bare
 
+LISTEN = """
+    li    t0, 1
+    sb    t0, 1(s0)         # IER: received data
+    li    t0, 0x0C000028    # PLIC: priority of source 10
+    li    t1, 1
+    sw    t1, 0(t0)
+    li    t0, 0x0C002000    # enable it for M-mode of hart 0
+    li    t1, 0x400
+    sw    t1, 0(t0)
+"""
+"""What has the UART at s0 interrupt M-mode of hart 0 when something was typed."""
+
 # Registers: s0 UART, s1 a mixture of everything, s2 rounds, s4-s10 the handler's, s11 the hart's number.
 TYPED_AT = f"""
     csrr  s11, mhartid
@@ -17,14 +29,7 @@ TYPED_AT = f"""
     slli  t0, s11, 3
     add   s9, s9, t0
     bnez  s11, ready
-    li    t0, 1
-    sb    t0, 1(s0)         # IER: received data
-    li    t0, 0x0C000028    # PLIC: priority of source 10
-    li    t1, 1
-    sw    t1, 0(t0)
-    li    t0, 0x0C002000    # enable it for M-mode of hart 0
-    li    t1, 0x400
-    sw    t1, 0(t0)
+{LISTEN}
 ready:
     slli  t0, s11, 2
     addi  t0, t0, 23

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from hypernest.machine import Machine, StopKind
+from tests.machine.course_guest import LISTEN
 from tests.machine.small_guests import CLINT, FINISHER, KERNEL, UART, bare, hosted, on_every_engine
 
 SPIN_UNTIL_TIMER = """
@@ -192,14 +193,7 @@ WAIT_FOR_KEY = f"""
     la    t0, handler
     csrw  mtvec, t0
     li    s0, {UART:#x}
-    li    t0, 1
-    sb    t0, 1(s0)         # IER: received data
-    li    t0, 0x0C000028    # PLIC: priority of source 10
-    li    t1, 1
-    sw    t1, 0(t0)
-    li    t0, 0x0C002000    # enable it for M-mode of hart 0
-    li    t1, 0x400
-    sw    t1, 0(t0)
+{LISTEN}
     li    t0, 0x800
     csrw  mie, t0
     csrwi mstatus, 8
