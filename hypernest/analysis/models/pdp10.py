@@ -5,6 +5,7 @@ The KA10 relocates in user mode only; the paper's model, in both. A strap of the
 
 from __future__ import annotations
 
+from hypernest.analysis.construction.kits.pdp10 import KIT
 from hypernest.analysis.model import MachineModel, Setting
 from hypernest.isa.pdp10.pdp10 import PDP10
 from hypernest.isa.pdp10.state import PROGRAM_FLAGS
@@ -55,4 +56,5 @@ MODEL = MachineModel(
             expected="no monitor, but a hybrid one: every access to memory depends on the mode besides",
         ),
     ),
+    kit=KIT,
 )

@@ -9,6 +9,7 @@ marking it dirty happens to the right one.
 from __future__ import annotations
 
 from hypernest.analysis.concrete import PAGE, ConcreteState
+from hypernest.analysis.construction.kits.riscv64 import KIT
 from hypernest.analysis.model import MachineModel, Memory, Setting
 from hypernest.isa.riscv.legal_states import BITS, RULES
 from hypernest.isa.riscv.riscv64 import RISCV64
@@ -190,4 +191,5 @@ MODEL = MachineModel(
     ignored=_BOARD,
     settings=SETTINGS,
     realize=realize,
+    kit=KIT,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypernest.analysis.construction.kits.third_generation import KIT
 from hypernest.analysis.model import MachineModel, Setting
 from hypernest.isa.third_generation.third_generation import THIRD_GENERATION
 from hypernest.isa.third_generation.traps import Cause
@@ -28,4 +29,5 @@ MODEL = MachineModel(
             expected="virtualizable, recursively and by a hybrid monitor: the machine the theorems are about",
         ),
     ),
+    kit=KIT,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from hypernest.analysis.construction.kits.x86 import KIT
 from hypernest.analysis.model import MachineModel, Rule, Setting
 from hypernest.isa.trace import Bits
 from hypernest.isa.x86.faults import MEMORY_TRAPS, OPERAND_FAULTS, Cause
@@ -110,4 +111,5 @@ MODEL = MachineModel(
             expected="no monitor: the others remain",
         ),
     ),
+    kit=KIT,
 )
