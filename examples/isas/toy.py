@@ -5,12 +5,18 @@
 One accumulator, two modes, a relocation-bounds register, words of 64 bits: the kind of machine that Popek and Goldberg
 had in mind. One of its instructions spoils it, `where`, and the classifier finds out.
 
-A description has three parts: the state, the instructions as Python functions, and what the analysis is to know.
+A description says what the state is, what instructions do, as Python functions, and what the analysis is to know. With
+random programs besides, the monitors of the theorems are built and run beside the bare machine.
 """
 
 from __future__ import annotations
 
+from random import Random
+
+from hypernest.analysis.construction import Kit, RelocationBounds
+from hypernest.analysis.construction.storage import Storage
 from hypernest.analysis.model import MachineModel, Setting
+from hypernest.engines.hart_state import HartState
 from hypernest.isa.hart import Hart, Register, Trap, routine
 from hypernest.isa.isa import Isa
 from hypernest.isa.row import Extension, Format
@@ -163,7 +169,7 @@ def _where(h: Hart) -> None:
     h.write("acc", h.uimm + h.base.zext(64))
 
 
-# --- 3. What the analysis is to know ---------------------------------------------------------------------------------
+# --- 2d. All of it ---------------------------------------------------------------------------------------------------
 
 ISA = Isa(
     name="toy",
@@ -178,6 +184,40 @@ ISA = Isa(
     illegal_instruction=ILLEGAL_INSTRUCTION,
 )
 
+# --- 3. Random programs for the monitors (may be left out) -----------------------------------------------------------
+
+WORDS = 256  # of memory
+CODE, STATUS = range(3, 192), range(192, WORDS)  # words with instructions, and with what `enter` loads
+
+
+def prepare(random: Random, state: HartState, memory: Storage, setting: Setting) -> None:
+    """Random numbers seldom make sense as these: a map within memory, and a place to go on in the code."""
+
+    def location() -> tuple[int, int]:
+        base = random.choice((0, 0, random.randrange(32)))
+        return base, random.choice((WORDS - base, WORDS - base, random.randrange(WORDS), 0xFFFF))
+
+    for place in (1, *STATUS):
+        base, limit = location()
+        packed = random.choice((SUPERVISOR, USER)) << 48 | limit << 32 | base << 16 | random.choice(CODE)
+        memory.write_integer(place * CELL, CELL, packed)
+    state["base"], state["limit"] = location()
+
+
+KIT = Kit(
+    embedding=RelocationBounds(
+        {"base": "limit"}
+    ),  # f of the paper: how a monitor makes the real map of the virtual one
+    memory=WORDS * CELL,
+    code=range(CODE.start * CELL, CODE.stop * CELL),
+    cell=CELL,
+    prepare=prepare,
+    likely={"uimm": STATUS},
+)
+
+
+# --- 4. What the analysis is to know ---------------------------------------------------------------------------------
+
 MODEL = MachineModel(  # the name that hypernest looks for
     isa=ISA,
     title="The toy of the documentation",
@@ -185,9 +225,11 @@ MODEL = MachineModel(  # the name that hypernest looks for
     resources={"base": 0xFFFF, "limit": 0xFFFF},  # which bits of which registers belong to whoever holds the machine
     shifted=frozenset({"base"}),  # the register to which moving the program by x adds x ...
     unit=CELL,  # ... which is so many bytes of memory
+    cell=CELL,  # and so many bytes are a word that an address names
     memory_size=CELL << 17,  # bytes
     memory_traps=frozenset({MEMORY_TRAP}),
     legal={"pc": 0xFFFF},  # the program counter has no more bits than that
+    kit=KIT,
     settings=(
         Setting(
             name="plain",

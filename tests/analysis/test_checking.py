@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -122,7 +125,7 @@ def test_how_many_more(tmp_path: Path) -> None:
     ("semantics", "sentence"), [("None", "it has no semantic function"), ("42", "its semantics, 42, is no function")]
 )
 def test_a_row_without_a_semantic_function(tmp_path: Path, semantics: str, sentence: str) -> None:
-    source = spoilt("# --- 3.", f"TOY.add('nop', f'00001111 {{ZEROS}} {'0' * 16}', {semantics})\n# --- 3.")
+    source = spoilt("# --- 2d.", f"TOY.add('nop', f'00001111 {{ZEROS}} {'0' * 16}', {semantics})\n# --- 2d.")
     assert refused(tmp_path, source) == f"row nop: {sentence}"
 
 
@@ -177,8 +180,8 @@ def test_tables_of_rows(tmp_path: Path, rows: str, sentence: str) -> None:
 
 
 def test_one_meaning_and_two_functions(tmp_path: Path) -> None:
-    more = "from dataclasses import replace\nROWS = {**TOY.rows, 'set': replace(TOY['set'], meaning='add')}\n# --- 3."
-    source = spoilt("# --- 3.", more).replace(ROWS, "    rows=ROWS,\n")
+    more = "from dataclasses import replace\nROWS = {**TOY.rows, 'set': replace(TOY['set'], meaning='add')}\n# --- 2d."
+    source = spoilt("# --- 2d.", more).replace(ROWS, "    rows=ROWS,\n")
     assert "it means add, but has another semantic function than" in refused(tmp_path, source)
 
 
@@ -309,3 +312,27 @@ def test_mapped_memory_without_faults(tmp_path: Path) -> None:
         "import MachineModel, Setting", "import MachineModel, Memory, Setting"
     )
     assert "memory_traps is empty: with mapped memory" in refused(tmp_path, source)
+
+
+# --- on the command line ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (spoilt(ADD, "    h.write('acc', h.accu)\n"), "toy: row add: there is no register 'accu' (isa.py, line "),
+        (spoilt(ADD, "    while True: pass\n"), "toy: row add: it never ends, or has too many paths"),
+        (spoilt(MODES, "modes={}"), "./isa.py, line "),
+        ("MODEL = 1", "MODEL in isa.py is an int"),
+        ("1 +", "isa.py, line 1 is not Python: invalid syntax"),
+        ("raise SystemExit(0)", "isa.py, line 1, ends Python by itself"),
+    ],
+)
+def test_one_line_and_no_traceback(tmp_path: Path, source: str, message: str) -> None:
+    (tmp_path / "isa.py").write_text(source)
+    command = [sys.executable, "-m", "hypernest", "classify", "./isa.py"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"hypernest: {message.removeprefix('./')}")
+    assert done.stderr.count("\n") == 1
