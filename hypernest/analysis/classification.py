@@ -17,6 +17,7 @@ from hypernest.analysis.instances import Instance, instances
 from hypernest.analysis.model import MachineModel, Memory
 from hypernest.analysis.randomized import RandomStates
 from hypernest.analysis.results import Classification, Construction, Verdict
+from hypernest.analysis.translation import translations
 
 Progress = Callable[[int, int, str], None]
 
@@ -100,9 +101,12 @@ def classify(
         from hypernest.analysis.construction import construct
 
         constructions = construct(model, chosen, verdicts, programs)
+    notes: tuple[str, ...] = ()
+    if instructions is None:
+        notes = tuple(f"address translation {each}" for each in translations(model, chosen, limits.time_limit))
     return Classification(
         model.isa.name, model.title, chosen, verdicts, constructions, time.perf_counter() - began,
-        DEFINITIONS[model.memory],
+        DEFINITIONS[model.memory], notes,
     )  # fmt: skip
 
 

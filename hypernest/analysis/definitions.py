@@ -60,9 +60,9 @@ class Probes:
 # --- section 3, "privileged" ------------------------------------------------------------------------------------------
 
 
-# "For any pair of states S1 = <e, s, p, r>, S2 = <e, u, p, r> for which i(S1) and i(S2) do not memory trap, i(S2) traps
-# and i(S1) does not." In the paper both memory trap or none does, as r is the same. Where the mode matters to that, each
-# half is asked of the run that it speaks of, whatever the other does: so fewer instructions are privileged, never more.
+# "For any pair of states S1 = <e, s, p, r>, S2 = <e, u, p, r> for which i(S1) and i(S2) do not memory trap", i(S2)
+# traps and i(S1) does not. In the paper both memory trap or none does, as r is the same. Where the mode matters to
+# that, each half is asked of the run that it speaks of, whatever the other does: so fewer instructions are privileged.
 
 
 def runs_in_user_mode(user: Outcome) -> Word:

@@ -1,8 +1,8 @@
 """Putting the definitions to the solver, one instruction at a time, and its answers to the reference engine.
 
-Every question is "is there a state, or a pair of states, such that ...". *No* is a proof: over all states, by the solver,
-or because both results are the same expression. *Yes* comes with states, and stands only once the reference engine, run
-on them, has shown what the solver said. What takes too long is *unknown*.
+Every question is "is there a state, or a pair of states, such that ...". *No* is a proof: over all states, by the
+solver, or because both results are the same expression. *Yes* comes with states, and stands only once the reference
+engine, run on them, has shown what the solver said. What takes too long is *unknown*.
 """
 
 from __future__ import annotations

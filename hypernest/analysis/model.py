@@ -1,11 +1,12 @@
 """An ISA seen as the machine of Popek and Goldberg (1974, section 2): S = <E, M, P, R>.
 
-The description of an ISA says what instructions do. A `MachineModel` says which part of the state plays which part in the
-paper: E is memory, M the mode, P the program counter, R the relocation-bounds register. Two things in it go beyond the
-paper, because the machines do:
+The description of an ISA says what instructions do. A `MachineModel` says which part of the state plays which part in
+the paper: E is memory, M the mode, P the program counter, R the relocation-bounds register. Two things in it go beyond
+the paper, because the machines do:
 
-* Registers for control (trap vectors, interrupt enables, tables' addresses) stand beside R as *resources*: whoever holds
-  them holds the machine, so a monitor must (Robin and Irvine's rules 3B and 3C; Penneman's configuration registers).
+* Registers for control (trap vectors, interrupt enables, tables' addresses) stand beside R as *resources*: whoever
+  holds them holds the machine, so a monitor must (Robin and Irvine's rules 3B and 3C; Penneman's configuration
+  registers).
 * With paging there is no register that relocates. There the location is the address map itself (`Memory.MAPPED`).
 """
 

@@ -55,7 +55,7 @@ class RandomStates:
         return Trial(tried, tuple(failures))
 
     def _pair(self, instance: Instance, claims: Sequence[Question], random: Random) -> list[Witness]:
-        operands = _operands(instance, random)
+        operands = random_operands(instance, random)
         if operands is None:
             raise _Unfit
         code = instance.row.encode(**operands)
@@ -76,7 +76,7 @@ class RandomStates:
         return failures
 
 
-def _operands(instance: Instance, random: Random) -> dict[str, int] | None:
+def random_operands(instance: Instance, random: Random) -> dict[str, int] | None:
     """Fields of a random encoding of the instruction."""
     row = instance.row
     for _ in range(_TRIES):
@@ -92,6 +92,19 @@ def _operands(instance: Instance, random: Random) -> dict[str, int] | None:
 def _field(each: Field, random: Random) -> int:
     code = sum(random.getrandbits(piece.width) << piece.low for piece in each.pieces)
     return each.extract(code)
+
+
+def random_states(
+    model: MachineModel, setting: Setting, random: Random, operands: Mapping[str, int], variations: Sequence[Variation]
+) -> list[ConcreteState] | None:
+    """Legal states that differ as the variations say and share the rest; None if none came out."""
+    for _ in range(_PATIENCE):
+        chosen = _Choice(model, setting, random, operands)
+        try:
+            return [chosen.state(each) for each in variations]
+        except _Unfit:
+            continue
+    return None
 
 
 class _Unfit(Exception):

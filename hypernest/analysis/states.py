@@ -1,4 +1,4 @@
-"""The states that a question is about: all that are legal in a mode under a setting, and those that differ as it asks."""
+"""The states that a question is about: all that are legal in a mode under a setting, or differ from them as it asks."""
 
 from __future__ import annotations
 

@@ -133,6 +133,13 @@ class Executor:
         after.registers["pc"] = after.registers.pop(_TARGET)
         return after
 
+    def call(
+        self, called: Routine, arguments: tuple[Word, ...], state: SymbolicState, environment: Environment
+    ) -> tuple[SymbolicState, tuple[Word, ...] | None]:
+        """(the state after a routine, its results), from outside of any instruction; no results if it always traps."""
+        frame = _Frame(self, {}, state.registers["pc"], environment)
+        return frame.call(state.fork(), called, arguments)
+
 
 _TARGET = " target"  # a register of the executor's own: where execution goes on
 
@@ -216,10 +223,10 @@ class _Frame:
         first, first_results = self._fork().run(yes, state.fork())
         second, second_results = self.run(no, state)
         if first_results is None:
-            second.trapped(condition, first.cause)
+            second.trap, second.cause = condition | second.trap, select(condition, first.cause, second.cause)
             return second, second_results
         if second_results is None:
-            first.trapped(~condition, second.cause)
+            first.trap, first.cause = ~condition | first.trap, select(condition, first.cause, second.cause)
             return first, first_results
         results = tuple(select(condition, a, b) for a, b in zip(first_results, second_results, strict=True))
         return merged(condition, first, second), results
@@ -254,9 +261,9 @@ class _Frame:
         if called is self.model.isa.translate and self.model.memory is Memory.MAPPED:
             address, access = arguments
             return state, (self._mapped(state, self.value(address), str(self.value(access).value)),)
-        return self._call(state, called, tuple(self.value(each) for each in arguments))
+        return self.call(state, called, tuple(self.value(each) for each in arguments))
 
-    def _call(
+    def call(
         self, state: SymbolicState, called: Routine, arguments: tuple[Word, ...]
     ) -> tuple[SymbolicState, tuple[Word, ...] | None]:
         block, parameters = self.executor.trees.routine(called)
@@ -322,7 +329,7 @@ class _Frame:
     def _relocated(self, state: SymbolicState, routine: Routine, arguments: tuple[Word, ...]) -> tuple[Word, ...]:
         """An access by the ISA's own routine. Its state changes in place; a trap is in it."""
         widths = routine.results
-        after, results = self._call(state, routine, arguments)
+        after, results = self.call(state, routine, arguments)
         if after is not state:
             vars(state).update(vars(after))
         return results if results is not None else tuple(word(0, width) for width in widths)

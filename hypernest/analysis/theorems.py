@@ -3,56 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from hypernest.analysis.results import Answer, TheoremVerdict, Verdict, both
 
 
-def _names(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
-    return tuple(verdict.name for verdict in verdicts)
+@dataclass(frozen=True)
+class Theorem:
+    """What a theorem promises, in the paper's words."""
+
+    number: int
+    title: str
+    statement: str
+
+
+THEOREMS = (
+    Theorem(
+        1,
+        "a virtual machine monitor",
+        "For any conventional third generation computer, a virtual machine monitor may be constructed if the set of"
+        " sensitive instructions for that computer is a subset of the set of privileged instructions.",
+    ),
+    Theorem(
+        2,
+        "a recursive monitor",
+        "A conventional third generation computer is recursively virtualizable if it is (a) virtualizable, and (b) a"
+        " virtual machine monitor without any timing dependencies can be constructed for it.",
+    ),
+    Theorem(
+        3,
+        "a hybrid monitor",
+        "A hybrid virtual machine monitor may be constructed for any conventional third generation machine in which the"
+        " set of user sensitive instructions are a subset of the set of privileged instructions.",
+    ),
+)
 
 
 def theorems(verdicts: Sequence[Verdict]) -> tuple[TheoremVerdict, ...]:
     """What follows from the verdicts on all instructions. The conditions are sufficient, not necessary."""
     subset = both(*(~verdict.violates for verdict in verdicts))
-    hybrid = both(*(~verdict.violates_hybrid for verdict in verdicts))
     timeless = both(*(~verdict.timing_dependent for verdict in verdicts))
-    violating = [verdict for verdict in verdicts if verdict.violates is not Answer.NO]
-    timing = [verdict for verdict in verdicts if verdict.timing_dependent is not Answer.NO]
-    hybrid_violating = [verdict for verdict in verdicts if verdict.violates_hybrid is not Answer.NO]
-    return (
-        TheoremVerdict(
-            1,
-            "a virtual machine monitor",
-            "For any conventional third generation computer, a virtual machine monitor may be constructed if the set of"
-            " sensitive instructions for that computer is a subset of the set of privileged instructions.",
+    hybrid = both(*(~verdict.violates_hybrid for verdict in verdicts))
+    violating = _Deciding.of((each, each.violates) for each in verdicts)
+    timing = _Deciding.of((each, each.timing_dependent) for each in verdicts)
+    hybrid_violating = _Deciding.of((each, each.violates_hybrid) for each in verdicts)
+    recursive = both(subset, timeless)
+    answers = (
+        (
             subset,
-            _names(violating),
-            "every sensitive instruction is privileged"
-            if subset is Answer.YES
-            else f"{len(violating)} sensitive instructions run without a trap in user mode",
-        ),  # fmt: skip
-        TheoremVerdict(
-            2,
-            "a recursive monitor",
-            "A conventional third generation computer is recursively virtualizable if it is (a) virtualizable, and (b) a"
-            " virtual machine monitor without any timing dependencies can be constructed for it.",
-            both(subset, timeless),
-            _names(violating) + _names(each for each in timing if each not in violating),
+            violating.names,
+            _why(subset, "every sensitive instruction is privileged", violating, "sensitive and not"),
+        ),
+        (
+            recursive,
+            violating.names + tuple(name for name in timing.names if name not in violating.names),
             "it is virtualizable, and no instruction shows time to a program in user mode"
-            if both(subset, timeless) is Answer.YES
-            else f"{len(timing)} instructions show time in user mode"
+            if recursive is Answer.YES
+            else _count(timing, "shows", "show") + " time in user mode"
             if subset is Answer.YES
-            else "it is not virtualizable by theorem 1",
-        ),  # fmt: skip
-        TheoremVerdict(
-            3,
-            "a hybrid monitor",
-            "A hybrid virtual machine monitor may be constructed for any conventional third generation machine in which"
-            " the set of user sensitive instructions are a subset of the set of privileged instructions.",
+            else "its first condition, that of theorem 1, is not known to hold"
+            if subset is Answer.UNKNOWN
+            else "its first condition, that of theorem 1, does not hold",
+        ),
+        (
             hybrid,
-            _names(hybrid_violating),
-            "every user sensitive instruction is privileged"
-            if hybrid is Answer.YES
-            else f"{len(hybrid_violating)} user sensitive instructions run without a trap in user mode",
-        ),  # fmt: skip
+            hybrid_violating.names,
+            _why(hybrid, "every user sensitive instruction is privileged", hybrid_violating, "user sensitive and not"),
+        ),
     )
+    return tuple(
+        TheoremVerdict(each.number, each.title, each.statement, holds, because, why)
+        for each, (holds, because, why) in zip(THEOREMS, answers, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class _Deciding:
+    """Instructions that stand against a theorem, and those of which it is not known."""
+
+    against: tuple[str, ...]
+    open: tuple[str, ...]
+
+    @classmethod
+    def of(cls, answers: Iterable[tuple[Verdict, Answer]]) -> _Deciding:
+        found = [(verdict.name, answer) for verdict, answer in answers]
+        return cls(*(tuple(name for name, each in found if each is wanted) for wanted in (Answer.YES, Answer.UNKNOWN)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.against + self.open
+
+
+def _why(holds: Answer, if_so: str, deciding: _Deciding, what: str) -> str:
+    if holds is Answer.YES:
+        return if_so
+    known = "" if holds is Answer.NO else "perhaps "
+    return f"{known}{_count(deciding, 'is', 'are')} {what} privileged"
+
+
+def _count(deciding: _Deciding, one: str, several: str) -> str:
+    names = deciding.against or deciding.open
+    return f"1 instruction {one}" if len(names) == 1 else f"{len(names)} instructions {several}"

@@ -51,7 +51,7 @@ class Solver:
     """Lowers words to terms, each once, and asks. Not to be shared between processes."""
 
     def __init__(self, functions: frozenset[str]) -> None:
-        """`functions` are the operations that are functions of the state: the first argument is the name, the rest words.
+        """`functions` are the operations that are functions of the state: first a name is given, then words.
 
         Raises SolverMissing if bitwuzla is not installed.
         """

@@ -1,6 +1,6 @@
 """The PDP-10 around the paper's counterexample (section 5): JRST 1 enters user mode and is not privileged.
 
-The KA10 relocates in user mode only; the paper's model, in both. A strap of the description decides, and both are asked.
+The KA10 relocates in user mode only; the paper's model, in both. A strap of the description decides; both are asked.
 """
 
 from __future__ import annotations

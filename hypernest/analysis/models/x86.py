@@ -1,8 +1,8 @@
 """x86 in protected mode as the paper's machine: software for ring 0 run in ring 3.
 
-The location is where the segments are: their bases are relocated with memory, as the paper's register is. The tables and
-control registers that a monitor keeps for itself are configuration (rules 3B and 3C of Robin and Irvine 2000): a virtual
-machine's real ones are the monitor's. Linear addresses do not wrap around, and no segment expands down.
+The location is where the segments are: their bases are relocated with memory, as the paper's register is. The tables
+and control registers that a monitor keeps for itself are configuration (rules 3B and 3C of Robin and Irvine 2000): a
+virtual machine's real ones are the monitor's. Linear addresses do not wrap around, and no segment expands down.
 """
 
 from __future__ import annotations
