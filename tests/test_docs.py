@@ -48,7 +48,7 @@ def test_what_stands_behind_the_arrows_is_printed(name: str, tmp_path: Path) -> 
 
 
 def test_which_pages_have_arrows() -> None:
-    assert set(WITH_ARROWS) >= {"api.md", "history.md", "replay.md"}
+    assert set(WITH_ARROWS) >= {"api.md", "classify.md", "history.md", "replay.md"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -123,3 +123,17 @@ def test_every_kind_of_hook_is_told_of() -> None:
     for name in ("execute", "read", "write", "access", "trap", "syscall", "csr", "console", "coverage"):
         assert callable(getattr(Hooks, name))
         assert re.search(rf"\b{name}\(", PAGES["hooks.md"]), name
+
+
+# --- classify.md ---------------------------------------------------------------------------------------------------
+
+
+def test_the_classifier_is_told_of() -> None:
+    from hypernest.analysis.isas import BUILT_IN
+    from hypernest.analysis.trial import PATHS
+
+    page = " ".join(PAGES["classify.md"].split())
+    assert ", ".join(BUILT_IN) in page
+    assert f"more than {PATHS} paths" in page
+    toy = (DOCS.parent / "examples" / "isas" / "toy.py").read_text()
+    assert f"in {len(toy.splitlines())} lines" in page
