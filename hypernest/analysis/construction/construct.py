@@ -11,7 +11,6 @@ from hypernest.analysis.construction.monitor import (
     Skeleton,
     VirtualMachineMonitor,
     interpreter_routines,
-    privileged_rows,
 )
 from hypernest.analysis.model import MachineModel, Setting
 from hypernest.analysis.results import Answer, Construction, Divergence, Verdict
@@ -35,12 +34,18 @@ MONITORS = (
 )
 
 
-def skeleton(model: MachineModel, setting: Setting, verdicts: Sequence[Verdict]) -> Skeleton:
+def skeleton(model: MachineModel, setting: Setting) -> Skeleton:
     """The dispatcher's table, the interpreter routines and the allocator, derived. ValueError if there is no kit."""
     if model.kit is None:
         raise ValueError(f"{model.isa.name} does not say how its virtual machines are embedded")
-    routines = interpreter_routines(model, privileged_rows(verdicts))
-    return Skeleton(model, setting, model.kit, routines, Decoder(model.isa.rows.values()))
+    return Skeleton(model, setting, model.kit, interpreter_routines(model), Decoder(model.isa.rows.values()))
+
+
+def deciding_rows(verdicts: Sequence[Verdict]) -> frozenset[str]:
+    """The rows that theorems are about: those that always trap in user mode, and those that are sensitive."""
+    return frozenset(
+        each.row for each in verdicts if each.always_traps_in_user is Answer.YES or each.sensitive is not Answer.NO
+    )
 
 
 def construct(
@@ -54,8 +59,7 @@ def construct(
     """
     if model.kit is None:
         return ()
-    derived = skeleton(model, setting, verdicts)
-    deciding = frozenset(derived.routines) | {each.row for each in verdicts if each.sensitive is not Answer.NO}
+    derived, deciding = skeleton(model, setting), deciding_rows(verdicts)
     recursive = theorems(verdicts)[1].holds is Answer.YES
     constructions = []
     for monitor in MONITORS:

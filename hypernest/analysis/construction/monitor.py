@@ -1,8 +1,11 @@
 """The virtual machine monitor of section 4: <D, A, {v_i}>, derived from the description of an ISA.
 
-`A`, the allocator, is the embedding. `v_i` interprets instruction i: there is one routine for each instruction that
-does not run in user mode, and what it does is the semantic function itself, on the control block. `D`, the dispatcher,
-is what the machine below traps to: `VirtualMachineMonitor.step`.
+`A`, the allocator, is the embedding. `v_i` interprets instruction i: what it does is the semantic function itself, on
+the control block. `D`, the dispatcher, is what the machine below traps to: `VirtualMachineMonitor.step`.
+
+The paper has v_i for privileged instructions only, because on its machine no others trap, but for memory. Here some
+trap in some states, such as floating point while it is off and cache management unless it is enabled; so there is a
+routine for every instruction, and only those that trap ever come to it. It hides no violation: that is not to trap.
 
 The proof of theorem 1 lets D look at the virtual mode, hand the trap of a virtual program in user mode to the virtual
 supervisor, and call v_i otherwise. Here v_i is called in both cases: on the control block, in virtual user mode, it
@@ -14,7 +17,7 @@ and ends in the virtual machine's own trap, or completes if only the real map wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hypernest.analysis.construction.control_block import ControlBlock
@@ -24,7 +27,6 @@ from hypernest.analysis.construction.machine import Machine
 from hypernest.analysis.construction.ownership import Ownership
 from hypernest.analysis.construction.storage import Region, Storage
 from hypernest.analysis.model import MachineModel, Setting
-from hypernest.analysis.results import Answer, Verdict
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.reference import ReferenceHart
 from hypernest.isa.decoder import Decoder
@@ -35,14 +37,9 @@ Interpreter = Callable[[ReferenceHart, int], None]
 """An interpreter routine: what an instruction does to the hart of a control block. Raises `Trap` before it does."""
 
 
-def privileged_rows(verdicts: Sequence[Verdict]) -> frozenset[str]:
-    """The rows of which an instruction never runs in user mode, so that the monitor has to know what to do."""
-    return frozenset(verdict.row for verdict in verdicts if verdict.always_traps_in_user is Answer.YES)
-
-
-def interpreter_routines(model: MachineModel, rows: Collection[str]) -> dict[str, Interpreter]:
+def interpreter_routines(model: MachineModel) -> dict[str, Interpreter]:
     """{v_i}: for each row the routine that runs its semantic function."""
-    return {name: _interpreter(model.isa.rows[name]) for name in rows}
+    return {name: _interpreter(row) for name, row in model.isa.rows.items()}
 
 
 def _interpreter(row: Row) -> Interpreter:

@@ -7,7 +7,8 @@ that accessed and dirty bits are set when the bare machine would.
 
 The bare machine of the description remembers no translations. So the pages that were walked are traced: no shadow maps
 them for writing, stores to them are interpreted, and then all of the shadow is dropped. It is also dropped when the
-virtual mode, satp, the status bits that matter or the protection (PMP) change.
+virtual mode, satp, the status bits that matter or the protection (PMP) change. Under a setting that does not guard
+translation structures nothing is traced: what is then written to them goes unseen.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class ShadowTables:
         self._isa, self._machine = place.model.isa, place.machine
         self._block, self._state, self._own = place.block, place.block.state, place.own
         self._base = place.block.memory.base
+        self._guarded = place.setting.tables_guarded
         self._user = place.model.modes[place.setting.user]["priv"].value == Privilege.USER
         self._key: tuple[int, ...] = ()
         self._next = 0  # the first free page of the monitor's own
@@ -85,7 +87,8 @@ class ShadowTables:
             return False
         finally:
             walked, hart.read_from = {each // PAGE for each in hart.read_from}, None
-        self._trace(walked)
+        if self._guarded:
+            self._trace(walked)
         page = physical & -PAGE
         whole = self._block.memory.contains(page, PAGE) and int(self._isa.page_uniform(hart, word(physical)))
         reachable = address >> 38 in (0, (1 << 26) - 1)  # Sv39 is what the machine below has

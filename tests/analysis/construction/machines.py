@@ -20,8 +20,8 @@ def _names(text: str) -> frozenset[str]:
 
 THIRD_GENERATION = frozenset({"lpsw", "spsw", "lrb", "srb", "rmode", "halt"})
 RISCV64 = _names(
-    """csrrw csrrs csrrc csrrwi csrrsi csrrci ecall ebreak c.ebreak mret sret wfi wrs.nto sfence.vma sinval.vma
-    sfence.w.inval sfence.inval.ir cbo.zero cbo.inval cbo.clean cbo.flush"""
+    """csrrw csrrs csrrc csrrwi csrrsi csrrci ecall ebreak c.ebreak mret sret wfi sfence.vma sinval.vma sfence.w.inval
+    sfence.inval.ir cbo.zero cbo.inval cbo.clean cbo.flush"""
 )
 PDP10 = _names("""muuo halt jen datai datao cono coni consz conso""") | {
     f"jrst.{requests:o}" for requests in range(16) if requests & 0o14 and requests not in (0o4, 0o12)
@@ -30,7 +30,7 @@ X86 = _names(
     """lgdt lidt lldt ltr lmsw clts mov.to.cr0 mov.to.cr2 mov.to.cr3 mov.to.cr4 mov.from.cr0 mov.from.cr2
     mov.from.cr3 mov.from.cr4 mov.to.dr mov.from.dr rdmsr wrmsr rdtsc invlpg invd wbinvd hlt cli sti in out"""
 )
-"""The rows of each ISA that always trap in the user mode of its first setting."""
+"""Rows of each ISA that trap in user mode, always or, of cache management, unless it is enabled."""
 
 ROBIN_IRVINE = _names(
     """sgdt sidt sldt smsw pushf popf lar lsl verr verw str int int3 into iret ret.far call.far jmp.far les lds lss
@@ -44,16 +44,18 @@ ROBIN_IRVINE = _names(
 def trial(
     model: MachineModel,
     kit: Kit,
-    privileged: Iterable[str],
+    preferred: Iterable[str],
     *levels: Level,
     setting: str = "",
     wrong: dict[str, Interpreter] | None = None,
+    missing: str = "",
 ) -> Trial:
-    """Monitors (one, if none are named) with routines for these rows, some of which may be `wrong`."""
+    """Monitors (one, if none are named), some routines of which may be `wrong`, and one `missing`."""
     chosen = model.setting(setting) if setting else model.settings[0]
-    routines = interpreter_routines(model, frozenset(privileged)) | (wrong or {})
+    routines = interpreter_routines(model) | (wrong or {})
+    routines.pop(missing, None)
     skeleton = Skeleton(replace(model, kit=kit), chosen, kit, routines, Decoder(model.isa.rows.values()))
-    return Trial(skeleton, levels or (VirtualMachineMonitor,), routines)
+    return Trial(skeleton, levels or (VirtualMachineMonitor,), frozenset(preferred))
 
 
 def divergences(tried: Trial, programs: int, first: int = 0) -> list[Divergence]:

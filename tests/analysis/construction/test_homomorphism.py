@@ -47,6 +47,11 @@ def test_counters_that_do_not_trap_are_seen() -> None:
     assert found and all("csrr" in each.instruction for each in found)
 
 
+def test_tables_within_reach_are_seen() -> None:
+    tried = trial(riscv64_model.MODEL, riscv64.KIT, RISCV64, setting="s-in-u-tables")
+    assert any(tried.run(number)[1] for number in range(200))
+
+
 def test_riscv_machine_mode_software_in_s_mode_diverges() -> None:
     tried = trial(riscv64_model.MODEL, riscv64.KIT, RISCV64, setting="m-in-s")
     assert len(divergences(tried, 30)) > 5
@@ -77,7 +82,7 @@ def test_a_wrong_interpreter_routine_is_caught() -> None:
 
 
 def test_a_missing_interpreter_routine_is_caught() -> None:
-    tried = trial(third_generation_model.MODEL, third_generation.KIT, THIRD_GENERATION - {"rmode"})
+    tried = trial(third_generation_model.MODEL, third_generation.KIT, THIRD_GENERATION, missing="rmode")
     found = divergences(tried, 100)
     assert found and all(each.instruction.startswith("rmode") for each in found)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hypernest.analysis.construction import HybridMonitor, VirtualMachineMonitor
+from hypernest.analysis.construction.construct import deciding_rows
 from hypernest.analysis.construction.kits import pdp10, riscv64, third_generation
-from hypernest.analysis.construction.monitor import privileged_rows
 from hypernest.analysis.models import pdp10 as pdp10_model
 from hypernest.analysis.models import riscv64 as riscv64_model
 from hypernest.analysis.models import third_generation as third_generation_model
@@ -33,9 +33,23 @@ def put(machine: VirtualMachineMonitor, row: str, **operands: int) -> None:
     machine.memory.write_integer(machine.state["pc"] * 8, 8, ROWS[row].encode(**operands))
 
 
-def test_rows_that_always_trap_get_a_routine() -> None:
-    verdicts = [verdict("lpsw", traps=True), verdict("add", traps=False)]
-    assert privileged_rows(verdicts) == {"lpsw"}
+def test_the_rows_that_decide_are_those_that_trap_or_are_sensitive() -> None:
+    verdicts = [
+        verdict("lpsw", traps=True),
+        verdict("add", traps=False),
+        verdict("jrst.1", traps=False, sensitive=True),
+    ]
+    assert deciding_rows(verdicts) == {"lpsw", "jrst.1"}
+
+
+def test_cache_management_that_the_machine_below_refuses_is_interpreted() -> None:
+    machine = paged_machine()
+    code(machine, ("cbo.zero", {"rs1": 10}))
+    machine.state["x", 10], machine.state["menvcfg"] = 2 * PAGE, 1 << 7
+    machine.memory.write_integer(2 * PAGE, 8, 1)
+    assert machine.step() is None
+    assert (machine.direct, machine.interpreted) == (0, 1)
+    assert machine.memory.read_integer(2 * PAGE, 8) == 0
 
 
 def test_an_innocuous_instruction_runs_on_the_machine_below() -> None:

@@ -106,7 +106,8 @@ KIT = Kit(
     preferred=frozenset({"sd", "sw", "amoswap.d", "amoand.d", "c.sd"}),  # what changes tables
     likely={
         "csr": _SUPERVISOR_CSRS * 3 + _COUNTERS * 8 + _MACHINE_CSRS,
-        "rs1": (0, *(5, 9) * 5, 6, *range(32)),
+        "rs1": (*(0, 5, 9) * 5, 6, *range(32)),  # with 0, counters and other CSRs are only read
+        "uimm": (*(0,) * 16, *range(64)),
         "rd": tuple(number for number in range(32) if number not in (5, 6, 9)),
     },
 )
