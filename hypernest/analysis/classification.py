@@ -34,6 +34,7 @@ class Limits:
 
     time_limit: float = 20.0  # seconds for each question to the solver
     random_pairs: int = 16  # for each instruction
+    variant_pairs: int = 4  # for each of those that are variants of one row
 
 
 class _Worker:
@@ -44,12 +45,14 @@ class _Worker:
         self._instances = {each.name: each for each in instances(model)}
         self._inquiry = Inquiry(model, chosen, limits.time_limit)
         self._random = RandomStates(model, chosen)
-        self._pairs = limits.random_pairs
+        self._limits = limits
 
     def verdict(self, name: str) -> Verdict:
         instance = self._instances[name]
         findings = self._inquiry.ask(instance)
-        trial = self._random.tried(instance, findings, self._pairs)
+        limits = self._limits
+        pairs = limits.variant_pairs if instance.fixed or instance.excluded else limits.random_pairs
+        trial = self._random.tried(instance, findings, pairs)
         row = instance.row
         return Verdict(name, row.name, row.syntax, row.extension, findings, trial.pairs, trial.failures)
 

@@ -67,6 +67,7 @@ class ConcreteState:
     frames: dict[int, int] = field(default_factory=dict)  # MAPPED: physical by virtual page, where that is prescribed
     places: dict[int, int] = field(default_factory=dict)  # MAPPED: physical by virtual page, once it is realized
     table_pages: frozenset[int] = frozenset()  # MAPPED: physical pages of `tables`, once they are realized
+    compared: dict[int, int] | None = None  # what `ConcreteMachine.seen` found, once it was asked
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class ConcreteMachine:
         self._model = model
         self._layout = Layout(model.isa.registers)
         self._registers = self._layout.registers
+        self._layout_order = [(name, index) for name, each in self._registers.items() for index in range(each.count)]
         self._reader = Reader(Expressions())
 
     def run(self, row: Row, code: int, state: ConcreteState) -> ConcreteRun:
@@ -104,8 +106,8 @@ class ConcreteMachine:
             ReferenceHart(model.isa, hart_state, memory, NoDevices()).execute(row, code)
         except Trap as raised:
             trap = int(raised.cause)
-        after = replace(state, registers=self._registers_of(hart_state), memory=memory.data)
-        state = replace(state, registers=before)
+        after = replace(state, registers=self._registers_of(hart_state), memory=memory.data, compared=None)
+        state = replace(state, registers=before, compared=None)
         outcome = Outcome(
             model,
             self._symbolic(state, None, 0),
@@ -116,9 +118,7 @@ class ConcreteMachine:
         return ConcreteRun(outcome, state, after, trap)
 
     def _registers_of(self, state: HartState) -> dict[tuple[str, int], int]:
-        return {
-            (name, index): state[name, index] for name, each in self._registers.items() for index in range(each.count)
-        }
+        return dict(zip(self._layout_order, state.words, strict=False))
 
     def _symbolic(self, state: ConcreteState, trap: int | None, tables: int) -> SymbolicState:
         registers: dict[str, Word] = {}
@@ -133,6 +133,11 @@ class ConcreteMachine:
 
     def seen(self, state: ConcreteState) -> dict[int, int]:
         """Memory as the definitions compare it: by the first state's addresses, or by the program's."""
+        if state.compared is None:
+            state.compared = self._seen(state)
+        return state.compared
+
+    def _seen(self, state: ConcreteState) -> dict[int, int]:
         if self._model.memory is Memory.RELOCATED:
             offset = state.shift * self._model.unit
             return {address - offset & _ALL: byte for address, byte in state.memory.items()}
@@ -158,13 +163,14 @@ class ConcreteMachine:
         found: dict[str, set[int]] = {name: {0} for name in self.counts}
         first = states[0].registers
         for state in states[1:]:
-            for (name, index), value in state.registers.items():
-                if name in found and first[name, index] != value:
+            for name, index in (place for place, value in state.registers.items() if first[place] != value):
+                if name in found:
                     found[name].add(index)
         memories = [self.seen(state) for state in states]
         found[MEMORY] = {
             address
             for memory in memories[1:]
+            if memory != memories[0]
             for address in memory.keys() | memories[0].keys()
             if memory.get(address, 0) != memories[0].get(address, 0)
         } | {0}
