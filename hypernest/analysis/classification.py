@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 
 from hypernest.analysis.inquiry import Inquiry
 from hypernest.analysis.instances import Instance, instances
@@ -57,19 +58,17 @@ class _Worker:
         return Verdict(name, row.name, row.syntax, row.extension, findings, trial.pairs, trial.failures)
 
 
-_worker: _Worker | None = None  # of this process, made by `_prepare`
-
-
-def _prepare(source: str, setting: str, limits: Limits) -> None:
+@cache
+def _worker(source: str, setting: str, limits: Limits) -> _Worker:
+    """The one of this process."""
     from hypernest.analysis.isas import load_model
 
-    global _worker
-    _worker = _Worker(load_model(source), setting, limits)
+    return _Worker(load_model(source), setting, limits)
 
 
-def _verdicts(names: Sequence[str]) -> list[Verdict]:
-    assert _worker is not None
-    return [_worker.verdict(name) for name in names]
+def _verdicts(source: str, setting: str, limits: Limits, names: Sequence[str]) -> list[Verdict]:
+    worker = _worker(source, setting, limits)
+    return [worker.verdict(name) for name in names]
 
 
 def classify(
@@ -126,5 +125,5 @@ def _work(
             yield [worker.verdict(name) for name in batch]
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _prepare, (source, setting, limits)) as pool:
-        yield from pool.map(_verdicts, batches)
+    with ProcessPoolExecutor(jobs, context) as pool:
+        yield from pool.map(partial(_verdicts, source, setting, limits), batches)

@@ -19,6 +19,8 @@ from hypernest.analysis.states import ENGINE_OWN, MEMORY, WAITING
 from hypernest.analysis.symbolic import SymbolicState
 from hypernest.isa.word import Word, word
 
+_STAYS, _SAME = word(0), word(0, 1)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -84,9 +86,12 @@ def traps_in_supervisor_mode(supervisor: Outcome, unrelated: Outcome) -> Word:
 
 def control_sensitive(run: Outcome, probes: Probes) -> Word:
     """It completes, and (a) r1 != r2 or (b) m1 != m2: the mode, the map or another resource has changed."""
+    if run.completed.value == 0:
+        return run.completed
     changed = run.before.tables != run.after.tables
     for name, mask in _resource_masks(run.model).items():
-        changed = changed | _differs(name, mask, run.before, run.after, word(0), run.reader, probes)
+        one = _differs(name, mask, run.before, run.after, _STAYS, run.reader, probes)
+        changed = changed if one.value == 0 else changed | one
     return run.completed & changed
 
 
@@ -109,10 +114,13 @@ def behaviour_sensitive(first: Outcome, second: Outcome, probes: Probes) -> Word
     *Location sensitive* for states at different places in the same mode, *mode sensitive* for different modes at the
     same place.
     """
-    differs = word(0, 1)
+    completed, differs = first.completed & second.completed, word(0, 1)
+    if completed.value == 0:
+        return completed
     for name in visible(first.model, first.after):
-        differs = differs | result_differs(name, first, second, probes)
-    return first.completed & second.completed & differs
+        one = result_differs(name, first, second, probes)
+        differs = differs if one.value == 0 else differs | one
+    return completed & differs
 
 
 def visible(model: MachineModel, state: SymbolicState) -> list[str]:
@@ -124,7 +132,7 @@ def visible(model: MachineModel, state: SymbolicState) -> list[str]:
 def result_differs(name: str, first: Outcome, second: Outcome, probes: Probes) -> Word:
     """Does a register or memory, seen from the program, differ after the two runs?"""
     model, every = first.model, -1
-    shift = second.shift - first.shift if name in model.shifted else word(0)
+    shift = second.shift - first.shift if name in model.shifted else _STAYS
     return _differs(name, every & ~_owned(model, name), first.after, second.after, shift, first.reader, probes)
 
 
@@ -136,8 +144,10 @@ def _differs(
     else:
         contents = _contents(name, first), _contents(name, second)
         if contents[0] is contents[1]:
-            return word(0, 1)
+            return _SAME
         one, other = (reader.read(content, probes.of(name)) for content in contents)
+    if shift is _STAYS and (one is other or (one.value is not None and one.value == other.value)):
+        return _SAME
     if shift.value != 0:
         other = other - shift.trunc(other.width)
     kept = mask & ((1 << one.width) - 1)
