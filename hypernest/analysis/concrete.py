@@ -141,12 +141,8 @@ class ConcreteMachine:
         if self._model.memory is Memory.RELOCATED:
             offset = state.shift * self._model.unit
             return {address - offset & _ALL: byte for address, byte in state.memory.items()}
-        pages = {physical: page for page, physical in state.places.items() if physical not in state.table_pages}
-        return {
-            pages[address & -PAGE] | address & PAGE - 1: byte
-            for address, byte in state.memory.items()
-            if address & -PAGE in pages
-        }
+        places = {page: physical for page, physical in state.places.items() if physical not in state.table_pages}
+        return _through(places, state.memory)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -154,8 +150,13 @@ class ConcreteMachine:
         return {name: each.count for name, each in self._registers.items() if each.count > 1}
 
     def program_memory(self, state: ConcreteState) -> dict[int, int]:
-        """Memory to be shown: physical, or as the program sees it."""
-        return state.memory if self._model.memory is Memory.RELOCATED else self.seen(state)
+        """Memory to be shown: physical, or as the program sees it, translation structures within reach included."""
+        return state.memory if self._model.memory is Memory.RELOCATED else _through(state.places, state.memory)
+
+    def table_bytes(self, state: ConcreteState) -> dict[int, int]:
+        """What translation structures within reach hold, by the program's addresses."""
+        places = {page: physical for page, physical in state.places.items() if physical in state.table_pages}
+        return _through(places, state.memory)
 
     def places(self, *runs: ConcreteRun) -> dict[str, set[int]]:
         """Every place at which files of registers or memory differ between any two states of these runs."""
@@ -175,6 +176,16 @@ class ConcreteMachine:
             if memory.get(address, 0) != memories[0].get(address, 0)
         } | {0}
         return found
+
+
+def _through(places: Mapping[int, int], memory: Mapping[int, int]) -> dict[int, int]:
+    """Physical memory by the virtual addresses that lead to it."""
+    pages = {physical: page for page, physical in places.items()}
+    return {
+        pages[address & -PAGE] | address & PAGE - 1: byte
+        for address, byte in memory.items()
+        if address & -PAGE in pages
+    }
 
 
 def _tables(state: ConcreteState) -> dict[int, int]:

@@ -170,6 +170,9 @@ def _differences(
         for name, at in control_places(run.outcome, places):
             texts = value_text(run.before, name, at), value_text(run.after, name, at)
             yield Difference(place_text(model, name, at), *texts)
+        before, after = machine.table_bytes(run.before), machine.table_bytes(run.after)
+        for at in sorted(address for address, byte in after.items() if before.get(address, 0) != byte):
+            yield Difference(f"translation structure byte {at:#x}", f"{before.get(at, 0):#x}", f"{after[at]:#x}")
     elif question in _BEHAVIOUR:
         first, second = runs
         for name in visible(model, first.outcome.after):
