@@ -10,7 +10,7 @@ from hypernest.analysis.definitions import Outcome
 from hypernest.analysis.expressions import Expressions
 from hypernest.analysis.model import MachineModel, Memory
 from hypernest.analysis.states import MEMORY
-from hypernest.analysis.symbolic import SymbolicState
+from hypernest.analysis.symbolic_state import SymbolicState
 from hypernest.devices.device import BusError
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.reference import ReferenceHart

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hypernest.analysis.content import Content, Reader
 from hypernest.analysis.model import MachineModel
 from hypernest.analysis.states import ENGINE_OWN, MEMORY, WAITING
-from hypernest.analysis.symbolic import SymbolicState
+from hypernest.analysis.symbolic_state import SymbolicState
 from hypernest.isa.word import Word, word
 
 _STAYS, _SAME = word(0), word(0, 1)

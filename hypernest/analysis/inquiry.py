@@ -18,7 +18,8 @@ from hypernest.analysis.instances import Instance, Operands
 from hypernest.analysis.model import MachineModel, Memory, Setting
 from hypernest.analysis.results import Answer, Finding, Question, Witness
 from hypernest.analysis.states import MEMORY, Start, States, Variation
-from hypernest.analysis.symbolic import Executor, Trees
+from hypernest.analysis.symbolic import Executor
+from hypernest.analysis.trees import Trees
 from hypernest.analysis.witness import Witnesses
 from hypernest.isa.word import Word
 from hypernest.lowering.solver import Reply, Satisfiable, Solver

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hypernest.analysis.content import Content, Fixed, Initial, Reader
 from hypernest.analysis.expressions import Expressions
 from hypernest.analysis.model import MachineModel, Setting
-from hypernest.analysis.symbolic import Environment, SymbolicState, Trees
+from hypernest.analysis.symbolic_state import Environment, SymbolicState
+from hypernest.analysis.trees import Trees
 from hypernest.isa.hart import Register
 from hypernest.isa.layout import ENGINE_REGISTERS
 from hypernest.isa.word import Word, word

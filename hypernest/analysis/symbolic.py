@@ -7,110 +7,20 @@ and merged. A state after a trap is of no interest to the definitions, so it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypernest.analysis.content import Content, Reader, Written, merge
 from hypernest.analysis.expressions import Expressions
 from hypernest.analysis.model import MachineModel, Memory
+from hypernest.analysis.symbolic_state import Environment, SymbolicState, merged
+from hypernest.analysis.trees import Trees
 from hypernest.isa.csr import Csr
-from hypernest.isa.hart import Access, Pure, Register, Routine
-from hypernest.isa.isa import Isa
-from hypernest.isa.layout import ENGINE_REGISTERS
-from hypernest.isa.trace import Block, Branch, Returned, Tracer, Trapped
+from hypernest.isa.hart import Access, Pure, Routine
+from hypernest.isa.trace import Block, Branch, Returned, Trapped
 from hypernest.isa.word import Word, concat, select, word
 
-_YES, _NO = word(1, 1), word(0, 1)
-
-
-class Trees:
-    """The traced trees of an ISA's functions, each traced once."""
-
-    def __init__(self, isa: Isa) -> None:
-        self.isa = isa
-        self.registers: dict[str, Register] = {each.name: each for each in (*isa.registers, *ENGINE_REGISTERS)}
-        self._rows: dict[str, Block] = {}
-        self._routines: dict[int, tuple[Block, tuple[Word, ...]]] = {}
-        self._kept: list[object] = []
-
-    def row(self, name: str) -> Block:
-        """The tree of an instruction."""
-        meaning = self.isa.rows[name].meaning
-        if meaning not in self._rows:
-            self._rows[meaning] = Tracer(self.registers).semantics(self.isa.rows[name].semantics)
-        return self._rows[meaning]
-
-    def routine(self, called: Routine | Pure) -> tuple[Block, tuple[Word, ...]]:
-        """(tree, parameters) of a routine or a pure function."""
-        if id(called) not in self._routines:
-            tracer = Tracer(self.registers)
-            traced = tracer.routine(called) if isinstance(called, Routine) else tracer.pure(called)
-            self._routines[id(called)] = traced
-            self._kept.append(called)
-        return self._routines[id(called)]
-
-    def csr_read(self, csr: Csr) -> tuple[Block, tuple[Word, ...]]:
-        """The tree of reading a CSR."""
-        return self._access(csr.read, (), (64,))
-
-    def csr_write(self, csr: Csr) -> tuple[Block, tuple[Word, ...]]:
-        """The tree of writing a CSR that can be written."""
-        assert csr.write is not None
-        return self._access(csr.write, (64,), ())
-
-    def _access(
-        self, function: Callable[..., Any], arguments: tuple[int, ...], results: tuple[int, ...]
-    ) -> tuple[Block, tuple[Word, ...]]:
-        if id(function) not in self._routines:
-            self._routines[id(function)] = Tracer(self.registers).routine(Routine(function, arguments, results))
-            self._kept.append(function)
-        return self._routines[id(function)]
-
-
-@dataclass
-class SymbolicState:
-    """Expressions for every register and for memory, and whether something has trapped on the way."""
-
-    registers: dict[str, Word]  # those that stand alone
-    files: dict[str, Content]
-    memory: Content  # bytes
-    tables: Word  # MAPPED: changes when a translation structure does
-    trap: Word = _NO
-    cause: Word = field(default_factory=lambda: word(0))
-
-    def fork(self) -> SymbolicState:
-        """A copy to go on with on one side of a branch."""
-        return SymbolicState(dict(self.registers), dict(self.files), self.memory, self.tables, self.trap, self.cause)
-
-    def trapped(self, condition: Word, cause: Word) -> None:
-        """Where the condition holds, and nothing has trapped before, it traps now."""
-        self.cause = select(self.trap | ~condition, self.cause, cause)
-        self.trap = self.trap | condition
-
-
-def merged(condition: Word, yes: SymbolicState, no: SymbolicState) -> SymbolicState:
-    """One of two states."""
-    registers = {name: select(condition, value, no.registers[name]) for name, value in yes.registers.items()}
-    files = {name: merge(condition, content, no.files[name]) for name, content in yes.files.items()}
-    return SymbolicState(
-        registers,
-        files,
-        merge(condition, yes.memory, no.memory),
-        select(condition, yes.tables, no.tables),
-        select(condition, yes.trap, no.trap),
-        select(condition, yes.cause, no.cause),
-    )
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What distinguishes the runs of a pair besides their state."""
-
-    tag: str  # names the faults and tables of this run
-    shift: Word  # how far real addresses are from those of the first run
-    clock: Word
-    tables_guarded: bool = True
+_YES = word(1, 1)
 
 
 class Executor:

@@ -13,7 +13,9 @@ from hypernest.analysis.expressions import LEAVES, Expressions
 from hypernest.analysis.model import MachineModel, Memory, Setting
 from hypernest.analysis.results import Answer
 from hypernest.analysis.states import States, Variation
-from hypernest.analysis.symbolic import Executor, SymbolicState, Trees
+from hypernest.analysis.symbolic import Executor
+from hypernest.analysis.symbolic_state import SymbolicState
+from hypernest.analysis.trees import Trees
 from hypernest.isa.hart import Access
 from hypernest.isa.word import Word, word
 from hypernest.lowering.solver import Satisfiable, Solver

@@ -14,7 +14,8 @@ from hypernest.analysis.isas import BUILT_IN, load_model
 from hypernest.analysis.model import MachineModel, Memory
 from hypernest.analysis.randomized import random_operands, random_states
 from hypernest.analysis.states import ENGINE_OWN, MEMORY, States, Variation
-from hypernest.analysis.symbolic import Executor, Trees
+from hypernest.analysis.symbolic import Executor
+from hypernest.analysis.trees import Trees
 from hypernest.isa.word import Word, word
 
 STATES = 3  # random ones for each instruction and mode
