@@ -277,8 +277,10 @@ class _Path(Hart):
             self.events.append(event)
             answer = event.taken
             self.answers[id(condition)] = answer
-            if condition.op == "xor" and isinstance(condition.args[0], Word):  # its negation is answered too
-                self.answers[id(condition.args[0])] = not answer
+            if condition.op == "xor":  # its negation is answered too
+                negated, by = condition.args
+                if isinstance(negated, Word) and isinstance(by, Word) and by.value == 1:
+                    self.answers[id(negated)] = not answer
             self.answers[id(condition ^ 1)] = not answer
         return answer
 
@@ -316,11 +318,10 @@ class _Path(Hart):
 
     def read(self, register: str, index: Word | int = 0) -> Word:
         key = self._key(register, index)
+        if self._blurred(key):
+            raise TraceError(f"{register} was read after it was written at an index that may be the same")
         if key in self.known.writes:
             return self.known.writes[key].value
-        if any(name == register and not (isinstance(at, int) and isinstance(key[1], int))
-               for name, at in self.known.writes):  # fmt: skip
-            raise TraceError(f"{register} was read after it was written at an index that may be the same")
         if key not in self.known.reads:
             width = self.tracer.registers[register].width
             (value,) = self.effect("read", (register, index), (width,))
@@ -330,8 +331,18 @@ class _Path(Hart):
     def write(self, register: str, value: Word | int, index: Word | int = 0) -> None:
         key = self._key(register, index)
         value = word(value, self.tracer.registers[register].width)
-        if key in self.known.writes or self.known.reads.get(key) is not value:  # else it is what the register holds
+        if key in self.known.writes or self._blurred(key) or self.known.reads.get(key) is not value:
+            # Otherwise it is what the register holds. It happens last, whatever was written there before.
+            self.known.writes.pop(key, None)
             self.known.writes[key] = _Write(register, index, value)
+
+    def _blurred(self, key: tuple[str, object]) -> bool:
+        """May a write since that of `key` have been one of the same register, at an index that may be the same?"""
+        register, index = key
+        for name, at in reversed(self.known.writes):
+            if name == register and (at is index or not (isinstance(at, int) and isinstance(index, int))):
+                return at is not index
+        return False
 
     def operand(self, name: str) -> Word:
         if name in self.tracer.operands:

@@ -53,6 +53,17 @@ def test_a_question_is_asked_once_a_path() -> None:
     assert traced(twice).paths() == 2
 
 
+def test_only_a_negation_answers_what_it_negates() -> None:
+    def differ(h: Hart) -> None:
+        one, other = h.rs1.bit(0), h.rs2.bit(0)
+        if one ^ other:
+            h.rd = word(1) if one else word(2)
+        else:
+            h.rd = word(3) if one else word(4)
+
+    assert traced(differ).paths() == 4
+
+
 def test_select_does_not_branch() -> None:
     block = traced(lambda h: h.write("x", select(h.rs1 == 0, h.rs2, 7), 1))
     assert isinstance(block.end, Returned)
@@ -167,6 +178,32 @@ def test_the_last_of_two_writes_happens() -> None:
 
     for name, _, value in writes(traced(back_again)):
         assert name == "mepc" and value.op == "result"
+
+
+def test_writes_at_indices_that_may_be_the_same_keep_their_order() -> None:
+    def again(h: Hart) -> None:
+        one, other = h.operand("rs1"), h.operand("rs2")
+        h.write("x", 1, one)
+        h.write("x", 2, other)
+        h.write("x", 3, one)
+
+    def restored(h: Hart) -> None:
+        before = h.rs1
+        h.write("x", 2, h.operand("rs2"))
+        h.write("x", before, h.operand("rs1"))
+
+    assert [value.value for _, _, value in writes(traced(again))] == [2, 3]
+    assert [value.op for _, _, value in writes(traced(restored))] == ["const", "result"]
+
+
+def test_a_read_sees_no_write_that_another_may_have_overwritten() -> None:
+    def read_back(h: Hart) -> None:
+        h.write("x", 1, h.operand("rs1"))
+        h.write("x", 2, h.operand("rs2"))
+        h.rd = h.rs1
+
+    with pytest.raises(TraceError, match="may be the same"):
+        traced(read_back)
 
 
 def test_after_a_call_a_register_may_hold_something_else() -> None:
