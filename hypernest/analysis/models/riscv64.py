@@ -133,7 +133,7 @@ def realize(state: ConcreteState) -> None:
     for page in {address & -PAGE for address in state.seen} | set(state.frames):
         state.places[page] = state.frames.get(page, page + (state.shift & -PAGE)) if translated else page
     for page in {address & -PAGE for address in state.tables}:
-        state.places[page] = tables.spare()
+        state.places[page] = tables.spare(state.frames.get(page))
     state.table_pages = frozenset(state.places[address & -PAGE] for address in state.tables)
     for address, byte in (state.seen | state.tables).items():
         state.memory[state.places[address & -PAGE] | address & PAGE - 1] = byte
@@ -155,10 +155,14 @@ class _Tables:
             table = self._below(table + (virtual >> shift & 0x1FF) * 8)
         self._write(table + (virtual >> 12 & 0x1FF) * 8, physical >> 2 | _LEAF)
 
-    def spare(self) -> int:
-        """The physical address of a last-level table for addresses that no witness uses."""
+    def spare(self, physical: int | None) -> int:
+        """The address of a last-level table for virtual addresses that no witness uses; it can be prescribed."""
         self._spares += 1
-        return self._below(self._below(self.root + (0x1FF - self._spares) * 8))
+        middle = self._below(self.root + (0x1FF - self._spares) * 8)
+        if physical is None:
+            return self._below(middle)
+        self._write(middle, physical >> 2 | _POINTER)
+        return physical
 
     def _below(self, entry: int) -> int:
         present = int.from_bytes(bytes(self.memory.get(entry + at, 0) for at in range(8)), "little")
