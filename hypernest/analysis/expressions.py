@@ -27,6 +27,7 @@ class Expressions:
     def __init__(self) -> None:
         self._unique: dict[tuple[Any, ...], Word] = {}
         self._known: dict[int, Bits] = {}
+        self._excluded: dict[int, frozenset[int]] = {}
         self.pures: dict[str, Pure] = {}  # the functions that `apply` words name
 
     # --- word.Decider ----------------------------------------------------------------------------------------------
@@ -62,6 +63,12 @@ class Expressions:
         """A value that the state may have."""
         return self.unique("input", (name,), width)
 
+    def exclude(self, value: Word, excluded: frozenset[int]) -> list[Word]:
+        """That a word is none of these values: what must hold, and is taken for granted in what is made from now on."""
+        constraints = [value != each for each in sorted(excluded)]
+        self._excluded[id(value)] = frozenset(each & ((1 << value.width) - 1) for each in excluded)
+        return constraints
+
     # --- simplification ----------------------------------------------------------------------------------------------
 
     def bits(self, value: Word) -> Bits:
@@ -89,7 +96,7 @@ class Expressions:
             if _same(first, second):
                 return word(op in ("eq", "ule", "sle"), 1)
             a, b = self.bits(first), self.bits(second)
-            if op in ("eq", "ne") and (a.value ^ b.value) & a.mask & b.mask:
+            if op in ("eq", "ne") and ((a.value ^ b.value) & a.mask & b.mask or self._never(first, second)):
                 return word(op == "ne", 1)
             if op in ("ult", "ule"):
                 ranges = _range(a, first.width), _range(b, second.width)
@@ -101,6 +108,11 @@ class Expressions:
                 return first if (second.value == 1) == (op == "eq") else self.unique("xor", (first, word(1, 1)), 1)
             return None
         return self._binary(op, first, second, width)
+
+    def _never(self, first: Word, second: Word) -> bool:
+        """Is one of two words excluded from being the other?"""
+        return any(by.value is not None and by.value in self._excluded.get(id(value), ())
+                   for value, by in ((first, second), (second, first)))  # fmt: skip
 
     def _resized(self, op: str, value: Word | int | str, width: int) -> Word | None:
         assert isinstance(value, Word)

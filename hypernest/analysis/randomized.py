@@ -85,6 +85,8 @@ def random_operands(instance: Instance, random: Random) -> dict[str, int] | None
             continue
         if any(value in row.fields[name].excluded for name, value in values.items()):
             continue
+        if instance.special and any(other.matches(row.encode(**values)) for other in instance.special):
+            continue
         return values
     return None
 

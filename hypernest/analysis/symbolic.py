@@ -7,7 +7,7 @@ and merged. A state after a trap is of no interest to the definitions, so it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hypernest.analysis.content import Content, Reader, Written, merge
@@ -21,6 +21,23 @@ from hypernest.isa.trace import Block, Branch, Returned, Trapped
 from hypernest.isa.word import Word, concat, select, word
 
 _YES = word(1, 1)
+
+
+Tree = tuple[Block, tuple[Word, ...]]  # with its parameters
+End = tuple[SymbolicState, tuple[Word, ...] | None]  # of a function: no results if it traps on every path
+
+
+def _either(condition: Word, yes: End, no: End) -> End:
+    """One of two ends."""
+    (first, first_results), (second, second_results) = yes, no
+    if first_results is None:
+        second.trap, second.cause = condition | second.trap, select(condition, first.cause, second.cause)
+        return second, second_results
+    if second_results is None:
+        first.trap, first.cause = ~condition | first.trap, select(condition, first.cause, second.cause)
+        return first, first_results
+    results = tuple(select(condition, a, b) for a, b in zip(first_results, second_results, strict=True))
+    return merged(condition, first, second), results
 
 
 class Executor:
@@ -43,9 +60,7 @@ class Executor:
         after.registers["pc"] = after.registers.pop(_TARGET)
         return after
 
-    def call(
-        self, called: Routine, arguments: tuple[Word, ...], state: SymbolicState, environment: Environment
-    ) -> tuple[SymbolicState, tuple[Word, ...] | None]:
+    def call(self, called: Routine, arguments: tuple[Word, ...], state: SymbolicState, environment: Environment) -> End:
         """(the state after a routine, its results), from outside of any instruction; no results if it always traps."""
         frame = _Frame(self, {}, state.registers["pc"], environment)
         return frame.call(state.fork(), called, arguments)
@@ -104,7 +119,7 @@ class _Frame:
         )
         return self.expressions.unique(tree.op, args, tree.width)
 
-    def run(self, block: Block, state: SymbolicState) -> tuple[SymbolicState, tuple[Word, ...] | None]:
+    def run(self, block: Block, state: SymbolicState) -> End:
         """(state afterwards, results); no results if it trapped on every path."""
         for effect in block.effects:
             if state.trap.value == 1:
@@ -125,21 +140,10 @@ class _Frame:
             case Branch(condition, yes, no):
                 return self._branch(self.value(condition), yes, no, state)
 
-    def _branch(
-        self, condition: Word, yes: Block, no: Block, state: SymbolicState
-    ) -> tuple[SymbolicState, tuple[Word, ...] | None]:
+    def _branch(self, condition: Word, yes: Block, no: Block, state: SymbolicState) -> End:
         if condition.value is not None:
             return self.run(yes if condition.value else no, state)
-        first, first_results = self._fork().run(yes, state.fork())
-        second, second_results = self.run(no, state)
-        if first_results is None:
-            second.trap, second.cause = condition | second.trap, select(condition, first.cause, second.cause)
-            return second, second_results
-        if second_results is None:
-            first.trap, first.cause = ~condition | first.trap, select(condition, first.cause, second.cause)
-            return first, first_results
-        results = tuple(select(condition, a, b) for a, b in zip(first_results, second_results, strict=True))
-        return merged(condition, first, second), results
+        return _either(condition, self._fork().run(yes, state.fork()), self.run(no, state))
 
     # --- effects: the primitives of `Hart` --------------------------------------------------------------------------
 
@@ -173,9 +177,7 @@ class _Frame:
             return state, (self._mapped(state, self.value(address), str(self.value(access).value)),)
         return self.call(state, called, tuple(self.value(each) for each in arguments))
 
-    def call(
-        self, state: SymbolicState, called: Routine, arguments: tuple[Word, ...]
-    ) -> tuple[SymbolicState, tuple[Word, ...] | None]:
+    def call(self, state: SymbolicState, called: Routine, arguments: tuple[Word, ...]) -> End:
         block, parameters = self.executor.trees.routine(called)
         return self._inside(parameters, arguments).run(block, state)
 
@@ -294,29 +296,33 @@ class _Frame:
     def _effect_announce(self, state: SymbolicState, *arguments: object) -> None:
         """Nothing watches."""
 
-    def _effect_csr_read(self, state: SymbolicState, number: Word) -> Any:
-        csr = self._csr(number)
-        if csr is None:
-            return self._no_csr(state)
-        block, parameters = self.executor.trees.csr_read(csr)
-        return self._inside(parameters, ()).run(block, state)
+    def _effect_csr_read(self, state: SymbolicState, number: Word) -> End:
+        return self._csr(state, number, self.executor.trees.csr_read, ())
 
-    def _effect_csr_write(self, state: SymbolicState, number: Word, value: Word) -> Any:
-        csr = self._csr(number)
-        if csr is None:
-            return self._no_csr(state)
-        if csr.write is None:
-            return state, ()
-        block, parameters = self.executor.trees.csr_write(csr)
-        return self._inside(parameters, (self.value(value),)).run(block, state)
+    def _effect_csr_write(self, state: SymbolicState, number: Word, value: Word) -> End:
+        trees, values = self.executor.trees, (self.value(value),)
+        return self._csr(state, number, lambda csr: trees.csr_write(csr) if csr.write else None, values)
 
-    def _csr(self, number: Word) -> Csr | None:
-        """The CSR of a number; a number that is not fixed is one of none (see `MachineModel.variants`)."""
-        return self.model.isa.csrs.get(self.value(number).value or -1)
-
-    def _no_csr(self, state: SymbolicState) -> tuple[SymbolicState, None]:
+    def _csr(
+        self, state: SymbolicState, number: Word, traced: Callable[[Csr], Tree | None], values: tuple[Word, ...]
+    ) -> End:
+        """An access to whichever CSR the number is of; `traced` gives what it does, None where that is nothing."""
+        at, before = self.value(number), state.fork()
         state.trapped(_YES, word(self.model.isa.illegal_instruction))
-        return state, None
+        end: End = state, None  # of the numbers that are none's
+        for each, csr in self.model.isa.csrs.items():
+            here = at == each
+            if here.value == 0:
+                continue
+            found = traced(csr)
+            one: End = before.fork(), ()
+            if found is not None:
+                block, parameters = found
+                one = self._inside(parameters, values).run(block, before.fork())
+            if here.value == 1:
+                return one
+            end = _either(here, one, end)
+        return end
 
     def _effect_clock(self, state: SymbolicState) -> tuple[Word]:
         return (self.environment.clock,)
