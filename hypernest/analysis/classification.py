@@ -34,7 +34,7 @@ class Limits:
     """How hard to try."""
 
     time_limit: float = 20.0  # seconds for each question to the solver
-    random_pairs: int = 16  # for each instruction
+    random_pairs: int = 12  # for each instruction
     variant_pairs: int = 4  # for each of those that are variants of one row
 
 

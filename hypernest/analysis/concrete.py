@@ -96,8 +96,8 @@ class ConcreteMachine:
         if model.memory is Memory.MAPPED and model.realize is not None and not state.places:
             model.realize(state)
         hart_state = HartState(self._layout)
-        for (name, index), value in state.registers.items():
-            hart_state[name, index] = value
+        held = state.registers
+        hart_state.words[: len(self._layout_order)] = [held.get(place, 0) for place in self._layout_order]
         hart_state["waiting"], hart_state["remaining"], hart_state["clock_end"] = 0, 0, state.clock
         before = self._registers_of(hart_state)
         memory = SparseMemory(model.memory_size, state.memory)
@@ -125,7 +125,7 @@ class ConcreteMachine:
         files: dict[str, Content] = {}
         for name, each in self._registers.items():
             if each.count == 1:
-                registers[name] = word(state.registers[name, 0], each.width)
+                registers[name] = Word(state.registers[name, 0], each.width)
             else:
                 files[name] = Listed({at: state.registers[name, at] for at in range(each.count)}, each.width)
         memory = Listed(self.seen(state), 8)

@@ -24,6 +24,19 @@ _TRIES = 40
 _PATIENCE = 8  # attempts for each pair: some random states are not legal
 
 
+_IMPLIES = {
+    Question.RUNS_IN_USER: (
+        *(Question.CONTROL_IN_USER, Question.LOCATION_IN_USER, Question.TIMING),
+        *(Question.MODE, Question.MODE_AND_LOCATION),
+    ),
+    Question.RUNS_AT_ALL: (
+        *(Question.CONTROL_IN_SUPERVISOR, Question.LOCATION_IN_SUPERVISOR, Question.TRAPS_IN_SUPERVISOR),
+        *(Question.MODE, Question.MODE_AND_LOCATION),
+    ),
+}
+"""What is *no* besides if this is: where nothing completes there is nothing to compare."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """What came of the random pairs of one instruction."""
@@ -41,7 +54,9 @@ class RandomStates:
 
     def tried(self, instance: Instance, findings: Mapping[Question, Finding], pairs: int, seed: int = 0) -> Trial:
         """Look for a pair that contradicts an answer *no*."""
-        claims = [question for question, finding in findings.items() if finding.answer is Answer.NO]
+        denied = {question for question, finding in findings.items() if finding.answer is Answer.NO}
+        implied = {each for question in denied for each in _IMPLIES.get(question, ())}
+        claims = [question for question in findings if question in denied - implied]
         failures: list[Witness] = []
         tried = 0
         for number in range(pairs * _PATIENCE):
@@ -128,7 +143,7 @@ class _Choice:
         self._bytes = random.randbytes(_WINDOW * model.cell)
         self._low = random.randbytes(16 * model.cell)
         self._shift = (
-            random.choice((1, 3, random.randrange(1, self._reach // granule))) * granule if model.shifted else 0
+            random.choice((1, 3, random.randrange(1, self._reach // granule))) * granule if model.relocates else 0
         )
         self._clock, self._later = random.getrandbits(40), random.getrandbits(40)
 
