@@ -293,6 +293,10 @@ def _bits(model: MachineModel) -> Iterator[str]:
         yield f"memory_traps has the cause {unnamed[0]}, which `causes` does not name"
     if model.memory is Memory.MAPPED and not model.memory_traps:
         yield "memory_traps is empty: with mapped memory, say which traps an access that is not allowed ends in"
+    if model.memory is Memory.MAPPED and model.realize is None:
+        yield "realize is missing: with mapped memory, witnesses need page tables to run with"
+    if not model.relocates:
+        yield "shifted is empty: with relocated memory, say which registers hold where the program is"
     if model.memory_size < 8 or model.unit < 1:
         yield f"a memory of {model.memory_size} bytes in units of {model.unit} bytes holds no word"
 

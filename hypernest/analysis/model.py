@@ -108,6 +108,11 @@ class MachineModel:
             if mask & ~self.resources.get(name, 0):
                 raise ValueError(f"configuration bits of {name} are no resources")
 
+    @property
+    def relocates(self) -> bool:
+        """Can a program be elsewhere? Behind a map always; else only if a register says where."""
+        return bool(self.shifted) or self.memory is Memory.MAPPED
+
     def setting(self, name: str) -> Setting:
         """The setting of this name. KeyError if there is none."""
         return next(each for each in self.settings if each.name == name)

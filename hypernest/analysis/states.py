@@ -77,7 +77,7 @@ class States:
         """All states of a variation; `run` names what only this run of the pair has."""
         model, make = self._model, self._expressions
         kind = "unrelated " if variation.unrelated else ""
-        relocates = variation.moved and model.shifted
+        relocates = variation.moved and model.relocates
         shift = make.input("shift", 64) & -model.granule if relocates else word(0)
         registers: dict[str, Word] = {}
         files: dict[str, Content] = {}

@@ -314,6 +314,17 @@ def test_mapped_memory_without_faults(tmp_path: Path) -> None:
     assert "memory_traps is empty: with mapped memory" in refused(tmp_path, source)
 
 
+def test_mapped_memory_without_tables(tmp_path: Path) -> None:
+    source = spoilt('    shifted=frozenset({"base"}),', '    memory=Memory.MAPPED,\n    shifted=frozenset({"base"}),')
+    source = source.replace("import MachineModel, Setting", "import MachineModel, Memory, Setting")
+    assert refused(tmp_path, source).startswith("realize is missing: with mapped memory")
+
+
+def test_memory_that_nothing_relocates(tmp_path: Path) -> None:
+    source = spoilt('    shifted=frozenset({"base"}),', "")
+    assert refused(tmp_path, source).startswith("shifted is empty: with relocated memory")
+
+
 # --- on the command line ---------------------------------------------------------------------------------------------
 
 
