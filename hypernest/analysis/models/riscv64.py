@@ -123,24 +123,28 @@ _SV39 = 8 << 60
 def realize(state: ConcreteState) -> None:
     """Put `seen` and `tables` behind the map: Sv39 tables that map those pages, for U-mode, with SUM set for S-mode.
 
-    In M-mode, which does not translate, addresses are physical. A state whose program sees nothing is left alone.
+    M-mode does not translate: there, addresses are physical, and every state is at the same place. It has the tables
+    all the same, so that states that differ in the mode do not differ in `satp`. A state whose program sees nothing is
+    left alone.
     """
     if not state.seen and not state.tables:
         return
     translated = state.registers["priv", 0] != Privilege.MACHINE
+    if not translated:
+        state.registers["reservation", 0] = state.registers["reservation", 0] - state.shift & _ALL
+        state.shift = 0
     state.registers["mstatus", 0] |= 1 << Status.SUM
     tables = _Tables(state.memory, _TABLES + (state.shift & -PAGE))
-    for page in {address & -PAGE for address in state.seen} | set(state.frames):
-        state.places[page] = state.frames.get(page, page + (state.shift & -PAGE)) if translated else page
-    for page in {address & -PAGE for address in state.tables}:
-        state.places[page] = tables.spare(state.frames.get(page))
-    state.table_pages = frozenset(state.places[address & -PAGE] for address in state.tables)
+    pages = {address & -PAGE for address in state.seen} | set(state.frames)
+    mapped = {page: state.frames.get(page, page + (state.shift & -PAGE)) for page in sorted(pages)}
+    spares = {page: tables.spare(state.frames.get(page)) for page in {address & -PAGE for address in state.tables}}
+    state.places |= (mapped if translated else {page: page for page in pages}) | spares
+    state.table_pages = frozenset(spares.values())
     for address, byte in (state.seen | state.tables).items():
         state.memory[state.places[address & -PAGE] | address & PAGE - 1] = byte
-    if translated:
-        for page, physical in state.places.items():
-            tables.map(page, physical)
-        state.registers["satp", 0] = _SV39 | tables.root >> 12
+    for page, physical in (mapped | spares).items():
+        tables.map(page, physical)
+    state.registers["satp", 0] = _SV39 | tables.root >> 12
 
 
 class _Tables:
