@@ -115,7 +115,7 @@ class MachineModel:
 
     def setting(self, name: str) -> Setting:
         """The setting of this name. KeyError if there is none."""
-        return next(each for each in self.settings if each.name == name)
+        return {each.name: each for each in self.settings}[name]
 
     def mode_mask(self, register: str) -> int:
         """The bits of a register that are part of the mode."""

@@ -20,7 +20,9 @@ from hypernest.isa.hart import Register
 from hypernest.isa.row import Field
 
 _WINDOW = 128  # bytes of memory around the place that registers tend to point to
-_TRIES = 40
+_TRIES = 40  # encodings
+_DRAWS = 2000  # values of a register: a rule may allow one in a hundred
+_ZEROS = 0.25
 _PATIENCE = 8  # attempts for each pair: some random states are not legal
 
 
@@ -107,8 +109,10 @@ def random_operands(instance: Instance, random: Random) -> dict[str, int] | None
 
 
 def _field(each: Field, random: Random) -> int:
-    code = sum(random.getrandbits(piece.width) << piece.low for piece in each.pieces)
-    return each.extract(code)
+    """Often 0: what is done only for some registers, such as to read a CSR and not to write it, is done for that one."""
+    if random.random() < _ZEROS:
+        return each.extract(0)
+    return each.extract(sum(random.getrandbits(piece.width) << piece.low for piece in each.pieces))
 
 
 def random_states(
@@ -190,7 +194,7 @@ class _Choice:
         random, every = self._random, (1 << register.width) - 1
         rule = self._model.rules.get(register.name)
         legal = self._model.legal.get(register.name, every) & every
-        for _ in range(_TRIES):
+        for _ in range(_DRAWS):
             kind = random.random()
             if kind < 0.5:
                 value = self._base + random.randrange(_WINDOW) - random.choice(self._near)
@@ -200,4 +204,4 @@ class _Choice:
                 value = random.getrandbits(register.width)
             if rule is None or rule(value & legal):
                 return value & legal
-        return 0
+        raise _Unfit
