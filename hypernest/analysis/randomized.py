@@ -109,7 +109,7 @@ def random_operands(instance: Instance, random: Random) -> dict[str, int] | None
 
 
 def _field(each: Field, random: Random) -> int:
-    """Often 0: what is done only for some registers, such as to read a CSR and not to write it, is done for that one."""
+    """Often 0: what only one register does, such as x0 to read a CSR and not to write it, is register 0's to do."""
     if random.random() < _ZEROS:
         return each.extract(0)
     return each.extract(sum(random.getrandbits(piece.width) << piece.low for piece in each.pieces))

@@ -108,7 +108,7 @@ def test_the_time_limit_is_kept() -> None:
 class Idle(ReferenceHart):
     """An engine that leaves all as it is: it does not do what was proved of the description."""
 
-    def execute(self, row: Row, code: int) -> None:
+    def execute(self, row: Row | None, code: int) -> None:
         pass
 
 
