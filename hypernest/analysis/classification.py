@@ -10,14 +10,14 @@ import multiprocessing
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from hypernest.analysis.inquiry import Inquiry
 from hypernest.analysis.instances import Instance, instances
 from hypernest.analysis.model import MachineModel, Memory
 from hypernest.analysis.randomized import RandomStates
-from hypernest.analysis.results import Classification, Construction, Verdict
+from hypernest.analysis.results import CONTRADICTED, Answer, Classification, Construction, Finding, Verdict
 from hypernest.analysis.translation import translations
 
 Progress = Callable[[int, int, str], None]
@@ -54,8 +54,16 @@ class _Worker:
         limits = self._limits
         pairs = limits.variant_pairs if instance.fixed or instance.excluded else limits.random_pairs
         trial = self._random.tried(instance, findings, pairs)
+        if trial.failures:
+            findings = {question: _doubted(finding) for question, finding in findings.items()}
         row = instance.row
         return Verdict(name, row.name, row.syntax, row.extension, findings, trial.pairs, trial.failures)
+
+
+def _doubted(finding: Finding) -> Finding:
+    """An answer about an instruction that does otherwise when it runs than its description says it does: a proof about
+    the one is none about the other."""
+    return finding if finding.answer is not Answer.NO else replace(finding, answer=Answer.UNKNOWN, method=CONTRADICTED)
 
 
 @cache

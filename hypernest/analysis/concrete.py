@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from hypernest.analysis.checking import BadDescription
 from hypernest.analysis.content import Content, Listed, Reader
 from hypernest.analysis.definitions import Outcome
 from hypernest.analysis.expressions import Expressions
 from hypernest.analysis.model import MachineModel, Memory
 from hypernest.analysis.states import MEMORY
 from hypernest.analysis.symbolic_state import SymbolicState
+from hypernest.analysis.trial import reason
 from hypernest.devices.device import BusError
 from hypernest.engines.hart_state import HartState
 from hypernest.engines.reference import ReferenceHart
@@ -106,6 +108,10 @@ class ConcreteMachine:
             ReferenceHart(model.isa, hart_state, memory, NoDevices()).execute(row, code)
         except Trap as raised:
             trap = int(raised.cause)
+        except Exception as error:
+            raise BadDescription(
+                f"{model.isa.name}: row {row.name}: run on the reference engine, {reason(error)}"
+            ) from error
         after = replace(state, registers=self._registers_of(hart_state), memory=memory.data, compared=None)
         state = replace(state, registers=before, compared=None)
         outcome = Outcome(

@@ -30,6 +30,9 @@ def either(*answers: Answer) -> Answer:
     return ~both(*(~answer for answer in answers))
 
 
+CONTRADICTED = "contradicted"  # a method: random states on the reference engine said otherwise than a proof
+
+
 class Question(Enum):
     """What is asked of an instruction; each is "is there a state, or a pair, such that ...". The value is its key."""
 
@@ -91,7 +94,7 @@ class Finding:
 
     question: Question
     answer: Answer
-    method: str  # "identity" (both results are the same expression), "solver", "unconfirmed", "time-out"
+    method: str  # "identity" (both results are the same expression), "solver", "unconfirmed", "time-out", CONTRADICTED
     seconds: float = 0.0
     witness: Witness | None = None
 

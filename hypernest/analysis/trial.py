@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import hypernest.engines.reference
 import hypernest.isa.hart
 import hypernest.isa.trace
 import hypernest.isa.word
@@ -81,20 +82,20 @@ class Trials:
 
     def pure(self, called: Pure) -> Traced:
         """What a function of words does."""
-        return self._once(called, lambda tracer: tracer.pure(called)[0])
+        return self._once(called, lambda tracer: tracer.pure(called)[0], pure=True)
 
     def access(self, function: Callable[..., Any], arguments: tuple[int, ...], results: tuple[int, ...]) -> Traced:
         """What reading or writing a CSR does."""
         watched = Routine(_watched(function), arguments, results)
         return self._once(function, lambda tracer: tracer.routine(watched)[0])
 
-    def _once(self, function: object, trace: Callable[[Tracer], Block]) -> Traced:
+    def _once(self, function: object, trace: Callable[[Tracer], Block], pure: bool = False) -> Traced:
         if id(function) not in self._done:
             self._kept.append(function)
-            self._done[id(function)] = self._trace(trace)
+            self._done[id(function)] = self._trace(trace, pure)
         return self._done[id(function)]
 
-    def _trace(self, trace: Callable[[Tracer], Block]) -> Traced:
+    def _trace(self, trace: Callable[[Tracer], Block], pure: bool) -> Traced:
         traced = Traced()
         tracer = _Recorder(self._registers)
         tracer.operands_asked = traced.operands
@@ -104,11 +105,11 @@ class Trials:
             traced.faults.append("it never ends, or has too many paths: loop a fixed number of times, use `select` for"
                                  " data and `if` for traps")  # fmt: skip
         except (Exception, SystemExit) as error:
-            traced.faults.append(_reason(error))
+            traced.faults.append(reason(error))
         else:
             if tree.paths() > PATHS:
                 traced.faults.append(f"{tree.paths()} paths lead through it: use `select` for data, `if` for traps")
-            _Reader(self._isa, traced).block(tree)
+            _Reader(self._isa, traced, pure).block(tree)
         return traced
 
 
@@ -154,7 +155,7 @@ def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """What was raised, and on which line of the description."""
     if isinstance(error, TypeError) and "an expression has no value yet" in str(error):
         what = (
@@ -169,7 +170,7 @@ def _reason(error: BaseException) -> str:
         what = f"it raises {type(error).__name__}: {error}" if str(error) else f"it raises {type(error).__name__}"
     what = " ".join(what.split())
     what = what if len(what) <= _TEXT else f"{what[:_TEXT]}…"
-    own = _CORE | {__file__}
+    own = _CORE | {__file__, hypernest.engines.reference.__file__}
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         if frame.f_code.co_filename not in own:
             return f"{what} ({Path(frame.f_code.co_filename).name}, line {line})"
@@ -179,8 +180,8 @@ def _reason(error: BaseException) -> str:
 class _Reader:
     """Looks through a tree for what the symbolic executor, the solver or the reference engine cannot do."""
 
-    def __init__(self, isa: Isa, traced: Traced) -> None:
-        self._isa, self._traced = isa, traced
+    def __init__(self, isa: Isa, traced: Traced, pure: bool) -> None:
+        self._isa, self._traced, self._pure = isa, traced, pure
         self._seen: set[int] = set()
         self._registers = {each.name: each for each in (*isa.registers, *ENGINE_REGISTERS)}
 
@@ -194,6 +195,8 @@ class _Reader:
                 case Branch(condition, yes, no):
                     self._word(condition)
                     blocks += [no, yes]
+                case Trapped() if self._pure:
+                    self._fault("it raises a Trap, which a function of words alone cannot: make it a @routine")
                 case Trapped(cause, value):
                     self._cause(cause)
                     self._word(value)

@@ -23,6 +23,8 @@ _SAME_NAME = {
 _COMPARISONS = {"eq": "EQUAL", "ne": "DISTINCT", "ult": "BV_ULT", "ule": "BV_ULE", "slt": "BV_SLT", "sle": "BV_SLE"}
 _OTHERS = frozenset({"zext", "sext", "trunc", "select", "clz", "ctz", "popcount", "bswap"})
 
+_LONGEST = 1e9  # seconds: the solver counts milliseconds in an integer
+
 KNOWN_OPERATIONS: frozenset[str] = frozenset(_SAME_NAME) | frozenset(_COMPARISONS) | _OTHERS
 """The operations of words that a solver understands."""
 
@@ -72,7 +74,7 @@ class Solver:
         """Can all of these words of width 1 be 1? UNKNOWN if that takes longer."""
         options = self._library.Options()
         options.set(self._library.Option.PRODUCE_MODELS, True)
-        options.set(self._library.Option.TIME_LIMIT_PER, max(1, round(seconds * 1000)))
+        options.set(self._library.Option.TIME_LIMIT_PER, max(1, round(min(seconds, _LONGEST) * 1000)))
         solver = self._library.Bitwuzla(self._manager, options)
         for each in constraints:
             solver.assert_formula(self._kind("EQUAL", self.term(each), self._constant(1, 1)))

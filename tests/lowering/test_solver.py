@@ -77,6 +77,21 @@ def test_a_question_that_takes_too_long_has_no_answer() -> None:
     assert Solver(LEAVES).check(hard, 0.05).satisfiable is not Satisfiable.NO
 
 
+def test_time_may_be_as_good_as_unlimited() -> None:
+    make = Expressions()
+    assert Solver(LEAVES).check([make.input("a", 64) == 3], 1e300).satisfiable is Satisfiable.YES
+
+
+def test_an_excluded_value_is_known_to_be_none() -> None:
+    make = Expressions()
+    value = make.input("a", 8)
+    (constraint,) = make.exclude(value, frozenset({-1}))
+    assert constraint.value is None  # it still has to be said to the solver
+    assert (value == 0xFF).value == 0
+    assert (value != 0xFF).value == 1
+    assert (value == 0xFE).value is None
+
+
 def test_without_the_solver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 

@@ -119,6 +119,7 @@ METHODS: Mapping[str, str] = {
     "identity": "proved for all states: the description itself says so, before any solver",
     "solver": "proved for all states by the solver",
     "time-out": "not decided: the solver did not answer in time",
+    "contradicted": "not decided: random states on the reference engine contradict what was proved of the description",
     "unconfirmed": "not decided: the solver's states did not show it on the reference engine",
 }
 """How an answer *no*, or none, was reached. *Yes* is shown by states."""
