@@ -2,6 +2,7 @@
 # make test   set up and run the tests              (options of pytest: make test ARGS="-k console")
 # make lint   style, formatting and types
 # make bench  speed and memory, side by side with QEMU
+# make classification   the pages of docs/classification: some minutes
 #
 # All of them work on a fresh Debian or Ubuntu machine; what is missing is installed the first time.
 
@@ -11,7 +12,10 @@ VENV := .venv
 PROGRAMS := qemu-system-riscv64 qemu-riscv64 riscv64-linux-gnu-gcc libc6-dev-riscv64-cross dtc cpio opensbi u-boot-qemu \
 	gdb-multiarch
 
-.PHONY: run test lint bench programs clean
+# The ISAs that have a page.
+CLASSIFIED := third-generation pdp10 x86 riscv64
+
+.PHONY: run test lint bench classification programs clean
 
 run: $(VENV)/installed
 	@$(VENV)/bin/hypernest run $(ARGS)
@@ -26,6 +30,12 @@ lint: $(VENV)/installed-dev
 
 bench: programs $(VENV)/installed
 	@$(VENV)/bin/hypernest bench $(ARGS)
+
+classification: $(VENV)/installed-dev
+	@set -e; for isa in $(CLASSIFIED); do \
+		$(VENV)/bin/hypernest classify $$isa --setting all --markdown docs/classification/$$isa.md >/dev/null; \
+		echo "docs/classification/$$isa.md"; \
+	done
 
 programs:
 	@tools/programs $(PROGRAMS)
