@@ -103,6 +103,7 @@ class States:
             constraints += [each for each in model.invariant(registers.__getitem__) if isinstance(each, Word)]
         environment = Environment(
             kind + run,
+            kind + ("there" if variation.moved else "here"),
             shift,
             make.input("clock'" if variation.later else "clock", 64),
             self._setting.tables_guarded,

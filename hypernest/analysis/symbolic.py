@@ -23,6 +23,7 @@ from hypernest.isa.word import Word, concat, select, word
 _YES = word(1, 1)
 
 
+OTHER_ACCESS = "other"  # than those of `Access`: an ISA's `translate` may know more
 Tree = tuple[Block, tuple[Word, ...]]  # with its parameters
 End = tuple[SymbolicState, tuple[Word, ...] | None]  # of a function: no results if it traps on every path
 
@@ -174,7 +175,7 @@ class _Frame:
     def _effect_call(self, state: SymbolicState, called: Routine, *arguments: Word) -> Any:
         if called is self.model.isa.translate and self.model.memory is Memory.MAPPED:
             address, access = arguments
-            return state, (self._mapped(state, self.value(address), str(self.value(access).value)),)
+            return state, (self._mapped(state, self.value(address), self.value(access)),)
         return self.call(state, called, tuple(self.value(each) for each in arguments))
 
     def call(self, state: SymbolicState, called: Routine, arguments: tuple[Word, ...]) -> End:
@@ -209,31 +210,24 @@ class _Frame:
         at = self.value(address)
         if self.model.memory is Memory.RELOCATED:
             return self._relocated(state, self.model.isa.load[bits], (at,))
-        self._fault(state, "read", at)
-        value = self._seen(state, at, bits // 8)
-        if not self.environment.tables_guarded:
-            value = select(self._leads_to_tables(at), self._of_tables(at, bits // 8), value)
-        return (value,)
+        self._fault(state, word(Access.READ), at)
+        return (self._read_mapped(state, at, bits // 8),)
 
     def _effect_store(self, state: SymbolicState, address: Word, value: Word) -> Any:
         at, new = self.value(address), self.value(value)
         if self.model.memory is Memory.RELOCATED:
             return self._relocated(state, self.model.isa.store[new.width], (at, new))
-        self._fault(state, "write", at)
-        if not self.environment.tables_guarded:
-            changes = self._leads_to_tables(at) & (self._of_tables(at, new.width // 8) != new)
-            state.tables = select(changes, ~state.tables, state.tables)
-        for place in range(new.width // 8):
-            state.memory = Written(state.memory, at + place, new.bits(place * 8 + 7, place * 8))
+        self._fault(state, word(Access.WRITE), at)
+        self._write_mapped(state, at, new)
         return ()
 
     def _effect_locate(self, state: SymbolicState, address: Word, access: int) -> Any:
         at = self.value(address)
         if self.model.memory is Memory.RELOCATED:
             return self._relocated(state, self.model.isa.translate, (at, word(access, 2)))
-        return (self._mapped(state, at, Access(access).name.lower()),)
+        return (self._mapped(state, at, word(access)),)
 
-    def _mapped(self, state: SymbolicState, address: Word, access: str) -> Word:
+    def _mapped(self, state: SymbolicState, address: Word, access: Word) -> Word:
         """The real address behind a virtual one, if the map allows this access."""
         self._fault(state, access, address)
         return self.expressions.unique("maps", ("address", address), 64) + self.environment.shift
@@ -246,18 +240,36 @@ class _Frame:
             vars(state).update(vars(after))
         return results if results is not None else tuple(word(0, width) for width in widths)
 
-    def _fault(self, state: SymbolicState, access: str, address: Word) -> None:
+    def _fault(self, state: SymbolicState, access: Word, address: Word) -> None:
         """The map may not allow it: nothing is known about that but that equal accesses of a run do alike."""
-        fault = self.expressions.unique("faults", (f"{self.environment.tag} {access}", address), 1)
+        fault = self._faults(OTHER_ACCESS, address)
+        for kind in Access:
+            fault = select(access == kind, self._faults(kind.name.lower(), address), fault)
         state.trapped(fault, word(min(self.model.memory_traps)))
 
+    def _faults(self, access: str, address: Word) -> Word:
+        return self.expressions.unique("faults", (f"{self.environment.tag} {access}", address), 1)
+
+    def _read_mapped(self, state: SymbolicState, address: Word, size: int) -> Word:
+        value = self._seen(state, address, size)
+        if self.environment.tables_guarded:
+            return value
+        return select(self._leads_to_tables(address), self._of_tables(address, size), value)
+
+    def _write_mapped(self, state: SymbolicState, address: Word, value: Word) -> None:
+        if not self.environment.tables_guarded:
+            changes = self._leads_to_tables(address) & (self._of_tables(address, value.width // 8) != value)
+            state.tables = select(changes, ~state.tables, state.tables)
+        for place in range(value.width // 8):
+            state.memory = Written(state.memory, address + place, value.bits(place * 8 + 7, place * 8))
+
     def _leads_to_tables(self, address: Word) -> Word:
-        return self.expressions.unique("tables", (f"{self.environment.tag} at", address), 1)
+        return self.expressions.unique("tables", (f"{self.environment.map_tag} at", address), 1)
 
     def _of_tables(self, address: Word, size: int) -> Word:
         return concat(
             *(
-                self.expressions.unique("initial", (f"{self.environment.tag} tables", address + place), 8)
+                self.expressions.unique("initial", (f"{self.environment.map_tag} tables", address + place), 8)
                 for place in reversed(range(size))
             )
         )
@@ -268,12 +280,18 @@ class _Frame:
 
     def _effect_physical_load(self, state: SymbolicState, address: Word, bits: int) -> tuple[Word, Word]:
         at = self.value(address)
-        return self._seen(state, self._place(at), bits // 8), self._in_memory(at, bits // 8)
+        place = self._place(at)
+        if self.model.memory is Memory.MAPPED:
+            return self._read_mapped(state, place, bits // 8), _YES
+        return self._seen(state, place, bits // 8), self._in_memory(at, bits // 8)
 
     def _effect_physical_store(self, state: SymbolicState, address: Word, value: Word) -> tuple[Word]:
         at, new = self.value(address), self.value(value)
-        answered = self._in_memory(at, new.width // 8)
-        memory, place = state.memory, self._place(at)
+        place = self._place(at)
+        if self.model.memory is Memory.MAPPED:  # a page of the program's at the frame of the same number
+            self._write_mapped(state, place, new)
+            return (_YES,)
+        answered, memory = self._in_memory(at, new.width // 8), state.memory
         for offset in range(new.width // 8):
             memory = Written(memory, place + offset, new.bits(offset * 8 + 7, offset * 8))
         state.memory = memory if answered.value == 1 else merge(answered, memory, state.memory)

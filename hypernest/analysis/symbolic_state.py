@@ -47,7 +47,8 @@ def merged(condition: Word, yes: SymbolicState, no: SymbolicState) -> SymbolicSt
 class Environment:
     """What distinguishes the runs of a pair besides their state."""
 
-    tag: str  # names the faults and tables of this run
+    tag: str  # names the faults of this run
+    map_tag: str  # names the tables: they are the same for runs in the same place
     shift: Word  # how far real addresses are from those of the first run
     clock: Word
     tables_guarded: bool = True

@@ -13,6 +13,7 @@ from hypernest.analysis.model import MachineModel, Memory
 from hypernest.analysis.presentation import assembly, place_text, value_text
 from hypernest.analysis.results import Difference, Question, Run, State, Witness
 from hypernest.analysis.states import MEMORY, Start
+from hypernest.analysis.symbolic import OTHER_ACCESS
 from hypernest.isa.row import Row
 from hypernest.isa.word import Word, word
 from hypernest.lowering.solver import Reply
@@ -96,11 +97,12 @@ class Witnesses:
             offset = shift * self._model.unit
             state.memory = {address + offset & (1 << 64) - 1: byte for address, byte in held.items()}
             return state
-        leads = values.named("tables", f"{tag} at")
+        map_tag = start.environment.map_tag
+        leads = values.named("tables", f"{map_tag} at")
         table_pages = {address & -PAGE for address, leading in leads.items() if leading}
         touched = [
             address
-            for access in ("read", "write", "execute", "3")
+            for access in ("read", "write", "execute", OTHER_ACCESS)
             for address in values.named("faults", f"{tag} {access}")
         ]
         state.seen = dict.fromkeys(touched, 0)
@@ -108,7 +110,9 @@ class Witnesses:
         state.seen = {address: byte for address, byte in state.seen.items() if address & -PAGE not in table_pages}
         state.tables = dict.fromkeys(table_pages, 0)
         state.tables |= {
-            address: byte for address, byte in values.table(f"{tag} tables").items() if address & -PAGE in table_pages
+            address: byte
+            for address, byte in values.table(f"{map_tag} tables").items()
+            if address & -PAGE in table_pages
         }
         state.frames = {
             address & -PAGE: physical + shift & -PAGE for address, physical in values.named("maps", "address").items()
