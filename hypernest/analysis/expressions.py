@@ -250,6 +250,22 @@ def walk(roots: Iterable[Word]) -> Iterable[Word]:
         stack.extend((arg, False) for arg in each.args if isinstance(arg, Word) and id(arg) not in seen)
 
 
+def conjuncts(condition: Word) -> list[Word]:
+    """Conditions that all hold if this one does: what it says by `and`, and by `not` of `or`."""
+    found: list[Word] = []
+    stack = [(condition, True)]
+    while stack:
+        each, holds = stack.pop()
+        first, *rest = (arg for arg in each.args if isinstance(arg, Word)) if each.width == 1 else (each,)
+        if each.op == ("and" if holds else "or"):
+            stack += [(first, holds), *((arg, holds) for arg in rest)]
+        elif each.op == "xor" and rest and rest[0].value is not None:
+            stack.append((first, holds ^ bool(rest[0].value)))
+        else:
+            found.append(each if holds else ~each)
+    return found
+
+
 def rewritten(make: Expressions, roots: Sequence[Word], replaced: Mapping[int, Word]) -> list[Word]:
     """The roots with some words, named by identity, taken for others, and simplified anew."""
     known = dict(replaced)

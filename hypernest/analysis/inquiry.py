@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hypernest.analysis import definitions
 from hypernest.analysis.definitions import Outcome, Probes
-from hypernest.analysis.expressions import LEAVES, Expressions, rewritten
+from hypernest.analysis.expressions import LEAVES, Expressions, conjuncts, rewritten, walk
 from hypernest.analysis.instances import Instance, Operands
 from hypernest.analysis.model import MachineModel, Memory, Setting
 from hypernest.analysis.results import Answer, Finding, Question, Witness
@@ -97,6 +97,10 @@ class Inquiry:
                 )
             findings[question] = finding
         return findings
+
+
+def _reads_memory(condition: Word) -> bool:
+    return any(each.op == "initial" and each.args[0] == MEMORY for each in walk([condition]))
 
 
 def _settled(findings: Mapping[Question, Finding]) -> bool:
@@ -185,13 +189,18 @@ class _Asked:
         for at in range(len(first)):
             if first[at] is second[at] or second[at].value is not None:
                 continue
-            if self._check([*premises, first[at] != second[at]]).satisfiable is Satisfiable.NO:
+            if self._follows(premises, first[at] == second[at]):
                 groups = (constraints, premises, first, second)
                 everything = iter(rewritten(
                     self._expressions, [each for group in groups for each in group], {id(second[at]): first[at]}
                 ))  # fmt: skip
                 constraints, premises, first, second = ([next(everything) for _ in group] for group in groups)
         return constraints
+
+    def _follows(self, premises: Sequence[Word], conclusion: Word) -> bool:
+        """Is it proved? What the premises say of memory is left out at first, since addresses seldom depend on it."""
+        simple = [part for each in premises for part in conjuncts(each) if not _reads_memory(part)]
+        return any(self._check([*given, ~conclusion]).satisfiable is Satisfiable.NO for given in (simple, premises))
 
     def _check(self, constraints: Sequence[Word]) -> Reply:
         if self._solver is None:
