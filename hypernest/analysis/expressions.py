@@ -251,16 +251,16 @@ def walk(roots: Iterable[Word]) -> Iterable[Word]:
 
 
 def conjuncts(condition: Word) -> list[Word]:
-    """Conditions that all hold if this one does: what it says by `and`, and by `not` of `or`."""
+    """Conditions (of width 1) that all hold if this one does: what it says by `and`, and by `not` of `or`."""
     found: list[Word] = []
     stack = [(condition, True)]
     while stack:
         each, holds = stack.pop()
-        first, *rest = (arg for arg in each.args if isinstance(arg, Word)) if each.width == 1 else (each,)
+        words = [arg for arg in each.args if isinstance(arg, Word)]
         if each.op == ("and" if holds else "or"):
-            stack += [(first, holds), *((arg, holds) for arg in rest)]
-        elif each.op == "xor" and rest and rest[0].value is not None:
-            stack.append((first, holds ^ bool(rest[0].value)))
+            stack += [(arg, holds) for arg in words]
+        elif each.op == "xor" and words[1].value is not None:
+            stack.append((words[0], holds ^ bool(words[1].value)))
         else:
             found.append(each if holds else ~each)
     return found

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypernest.analysis.expressions import LEAVES, Expressions, compute, evaluate, rewritten
+from hypernest.analysis.expressions import LEAVES, Expressions, compute, conjuncts, evaluate, rewritten
 from hypernest.isa.word import BINARY, COMPARE, UNARY, Word, select, word
 from hypernest.lowering.solver import KNOWN_OPERATIONS, Satisfiable, Solver, SolverMissing
 
@@ -158,3 +158,11 @@ def test_equal_expressions_are_one() -> None:
     assert (x + y != x + y).value == 0
     assert ((x & 0xF8) | 3).bits(3, 0).value is None and ((x & 0xF8) | 3).bits(2, 0).value == 3
     assert (x.zext(64) <= 255).value == 1 and (x.zext(64) < 256).value == 1 and (x.zext(64) <= 254).value is None
+
+
+def test_what_a_condition_says_in_parts() -> None:
+    make = Expressions()
+    a, b, c, d = (make.input(name, 1) for name in "abcd")
+    assert set(map(id, conjuncts((a & ~(b | c)) & ~~d))) == {id(a), id(~b), id(~c), id(d)}
+    assert [part.value for part in conjuncts(word(1, 1))] == [1]
+    assert conjuncts(a | b)[0] is (a | b)
