@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hypernest.analysis.checking import BadDescription
-    from hypernest.analysis.classification import classify
+    from hypernest.analysis.classification import ProcessLost, classify
     from hypernest.analysis.isas import BadIsaFile, NoSuchIsa, load_model
     from hypernest.analysis.results import Classification
     from hypernest.debug.backtrace import Frame
@@ -83,6 +83,7 @@ __all__ = [
     "NoSuchRegister",
     "NotMapped",
     "OutOfRange",
+    "ProcessLost",
     "PullFailed",
     "Recording",
     "RecordingNotKept",
@@ -113,7 +114,7 @@ __all__ = [
 
 _HOMES = {
     "hypernest.analysis.checking": ("BadDescription",),
-    "hypernest.analysis.classification": ("classify",),
+    "hypernest.analysis.classification": ("ProcessLost", "classify"),
     "hypernest.analysis.isas": (
         "BadIsaFile",
         "NoSuchIsa",

@@ -10,6 +10,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
@@ -19,6 +20,12 @@ from hypernest.analysis.model import MachineModel, Memory
 from hypernest.analysis.randomized import RandomStates
 from hypernest.analysis.results import CONTRADICTED, Answer, Classification, Construction, Finding, Verdict
 from hypernest.analysis.translation import translations
+from hypernest.errors import HypernestError
+
+
+class ProcessLost(HypernestError):
+    """One of the processes that classify ended before its work did."""
+
 
 Progress = Callable[[int, int, str], None]
 
@@ -133,5 +140,10 @@ def _work(
             yield [worker.verdict(name) for name in batch]
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context) as pool:
-        yield from pool.map(partial(_verdicts, source, setting, limits), batches)
+    try:
+        with ProcessPoolExecutor(min(jobs, len(batches)), context) as pool:
+            yield from pool.map(partial(_verdicts, source, setting, limits), batches)
+    except BrokenProcessPool:
+        raise ProcessLost(
+            "a process that classified instructions was ended from outside, perhaps for want of memory: try one job"
+        ) from None

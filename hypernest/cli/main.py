@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ _ALIASES = {"-V": "version", "--version": "version"}
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
 """What a shell reports for a program ended by SIGINT and by SIGPIPE."""
+OUTPUT_LOST = 1
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -39,6 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     Errors a user can cause become one line on standard error. Anything else is a mistake of hypernest's own and
     leaves a traceback.
     """
+    _open_streams()
     try:
         try:
             return _dispatch(list(arguments))
@@ -52,9 +55,27 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes standard output once more at exit, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return OUTPUT_CLOSED
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        _discard_output()
+        print(f"hypernest: the output cannot be written: {error.strerror}.", file=sys.stderr)
+        return OUTPUT_LOST
+
+
+def _open_streams() -> None:
+    """What the caller has closed goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _discard_output() -> None:
+    """Python flushes standard output once more at exit, which must not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -98,6 +98,24 @@ def test_a_reader_that_has_gone_is_no_mistake() -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_a_full_disk_is_told_in_a_line() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m hypernest version > /dev/full",
+        shell=True,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, b"hypernest: the output cannot be written: No space left on device.\n")
+
+
+def test_closed_streams_are_as_good_as_unread_ones() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m hypernest version >&- 2>&-", shell=True, capture_output=True, cwd=ROOT, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_starting_up_loads_nothing_heavy() -> None:
     program = (
         "import sys; from hypernest.cli.main import run; run(['run', '--help']);"
