@@ -20,6 +20,7 @@ from hypernest.analysis.model import MachineModel, Memory
 from hypernest.analysis.randomized import RandomStates
 from hypernest.analysis.results import CONTRADICTED, Answer, Classification, Construction, Finding, Verdict
 from hypernest.analysis.translation import translations
+from hypernest.analysis.vacuity import check_states
 from hypernest.errors import HypernestError
 
 
@@ -101,10 +102,12 @@ def classify(
 
     `source` is what `load_model` found the model by; with it, `jobs` processes work at once. `programs` random programs
     are run under each monitor that is constructed; none if only some instructions are asked about. `progress` is told
-    (done, all, the name of an instruction). KeyError if there is no such setting.
+    (done, all, the name of an instruction). KeyError if there is no such setting, BadDescription if no state is legal
+    in it, ProcessLost if a process is ended from outside.
     """
     began = time.perf_counter()
     chosen = model.setting(setting) if setting else model.settings[0]
+    check_states(model, chosen, limits.time_limit)
     names = [each.name for each in instances(model) if instructions is None or _wanted(each, instructions)]
     found: dict[str, Verdict] = {}
     batches = [names[at : at + _BATCH] for at in range(0, len(names), _BATCH)]
