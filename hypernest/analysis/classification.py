@@ -34,7 +34,7 @@ DEFINITIONS = {
     Memory.RELOCATED: "the paper's: the same program and data at another place of physical memory",
     Memory.MAPPED: "the extension to paging: the same program and data behind another address map",
 }
-_BATCH = 8  # instructions that a process takes at a time
+_BATCH = 8  # instructions that a process takes at a time, at most
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ def classify(
     check_states(model, chosen, limits.time_limit)
     names = [each.name for each in instances(model) if instructions is None or _wanted(each, instructions)]
     found: dict[str, Verdict] = {}
-    batches = [names[at : at + _BATCH] for at in range(0, len(names), _BATCH)]
+    size = min(_BATCH, len(names) // 50 + 1)  # small, so that both processes end at about the same time
+    batches = [names[at : at + size] for at in range(0, len(names), size)]
     for batch in _work(model, source, chosen.name, limits, batches, jobs):
         found |= {verdict.name: verdict for verdict in batch}
         if progress is not None:

@@ -141,6 +141,8 @@ class Expressions:
             return first
         if (by == 0 and op in ("and", "mul")) or (by == full and op == "or"):
             return second
+        if by == 1 and op in ("mul", "udiv"):
+            return first
         bits = self.bits(first)
         if op == "and" and not ~by & full & ~(bits.mask & ~bits.value):
             return first  # clears only what is clear

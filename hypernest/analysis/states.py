@@ -78,7 +78,9 @@ class States:
         model, make = self._model, self._expressions
         kind = "unrelated " if variation.unrelated else ""
         relocates = variation.moved and model.relocates
-        shift = make.input("shift", 64) & -model.granule if relocates else word(0)
+        # Upwards: of two places one is the higher, and which of the states is called the first does not matter.
+        width = min((self._trees.registers[name].width for name in model.shifted), default=64)
+        shift = make.input("shift", width).zext(64) & -model.granule if relocates else word(0)
         registers: dict[str, Word] = {}
         files: dict[str, Content] = {}
         constraints: list[Word] = []
