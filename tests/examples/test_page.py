@@ -27,7 +27,7 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_story_that_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     who_wrote_it.main([])
-    shown = PAGE.split("python examples/who_wrote_it.py\n")[1]
+    shown = re.split(r"\n(?=\S)", PAGE.split("python examples/who_wrote_it.py\n")[1])[0]  # the indented lines
     assert [line.strip() for line in shown.splitlines() if line] == [
         line.strip() for line in capsys.readouterr().out.splitlines()
     ]
